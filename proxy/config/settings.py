@@ -1,0 +1,172 @@
+"""The settings as the program uses them: complete, checked and immutable.
+
+`load.py` makes them out of a config file or the environment; nothing here reads anything.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from proxy.errors import Protocol
+
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Secret:
+    """A value that must not be shown: its text is had by `reveal()` alone, never by printing or comparing reprs."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The secret itself, for the one place that sends or compares it."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._value else "Secret()"
+
+
+class RouteStrategy(StrEnum):
+    """How a route with several endpoints chooses among them."""
+
+    PRIORITY = "priority"
+    LOAD_BALANCE = "load_balance"
+
+
+class AuthStyle(StrEnum):
+    """Where a provider expects its credential."""
+
+    BEARER = "bearer"  # Authorization: Bearer KEY
+    X_API_KEY = "x-api-key"  # Anthropic
+    API_KEY = "api-key"  # Azure OpenAI
+    X_GOOG_API_KEY = "x-goog-api-key"  # Gemini
+    QUERY = "query"  # ?key=KEY
+    NONE = "none"
+
+
+class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Time limits of one attempt at a provider, in seconds."""
+
+    connect_s: Seconds = 10.0
+    """DNS, TCP and TLS together."""
+    first_byte_s: Seconds = 120.0
+    """From the request being sent to the head of the answer."""
+    idle_s: Seconds = 60.0
+    """Between two pieces of the answer."""
+
+
+class EndpointOverrides(msgspec.Struct, frozen=True):
+    """What one endpoint of a config route sets otherwise than its provider does."""
+
+    headers: tuple[tuple[str, Secret], ...] = ()
+    timeouts: Timeouts | None = None
+
+
+class ProtocolSettings(msgspec.Struct, frozen=True):
+    """How a provider is asked in one protocol."""
+
+    base_url: str
+    """Absolute, without a trailing slash: what one would give to that protocol's SDK."""
+    auth: AuthStyle
+    only: tuple[str, ...] = ()
+    """The operations there are, as paths behind the version (`chat/completions`); empty: all of them."""
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """A configured upstream. A credential goes only to the hosts of the same provider."""
+
+    name: str
+    protocols: dict[Protocol, ProtocolSettings]
+    """At least one; the first is the provider's native one."""
+    api_key: Secret = Secret("")
+    headers: tuple[tuple[str, Secret], ...] = ()
+    """Sent with every request; they win over the client's."""
+    timeouts: Timeouts = Timeouts()
+    ca_bundle: str | None = None
+    """PEM file of the authorities to trust instead of the system's."""
+    proxy: Secret = Secret("")
+    """URL of an outgoing HTTP proxy; may hold a password."""
+
+    @property
+    def protocol(self) -> Protocol:
+        """The native protocol."""
+        return next(iter(self.protocols))
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One place that can serve a model, as the config file names it."""
+
+    provider: str
+    model_id: str
+    weight: int = 1
+    overrides: EndpointOverrides | None = None
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A config route, and what is known of the model for discovery."""
+
+    endpoints: tuple[Endpoint, ...]
+    strategy: RouteStrategy = RouteStrategy.PRIORITY
+    name: str | None = None
+    description: str | None = None
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    input_modalities: tuple[str, ...] = ()
+    output_modalities: tuple[str, ...] = ()
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A TCP address to listen on."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Server(msgspec.Struct, frozen=True):
+    """The data plane's listener and its limits."""
+
+    listen: Address = Address("127.0.0.1", 8787)
+    max_body_bytes: int = 64 * 1024 * 1024
+    body_idle_s: float = 30.0
+    """How long a client may pause within a request body."""
+    shutdown_grace_s: float = 300.0
+    """How long requests under way may go on after SIGTERM."""
+
+
+class Admin(msgspec.Struct, frozen=True):
+    """The admin plane: its token, and a listener of its own if it has one."""
+
+    token: Secret = Secret("")
+    listen: Address | None = None
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Everything that a config file decides."""
+
+    server: Server = Server()
+    admin: Admin = Admin()
+    providers: dict[str, Provider] = {}
+    models: dict[str, Model] = {}
+    source: str = "defaults"
+    """Where the settings came from, in words: a file's path or `environment`."""
