@@ -1,0 +1,152 @@
+"""The vocabulary of routing: what a route is made of, and what a table promises.
+
+Immutable where it travels between rooms; `RouteEndpoint` and `DynamicRoute` are plain records that a caller fills in.
+"""
+
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from proxy.config.settings import EndpointOverrides, RouteStrategy
+
+
+class RouteSource(StrEnum):
+    """Where a resolution came from."""
+
+    DYNAMIC = "dynamic"
+    CONFIG = "config"
+    DIRECT = "direct"
+
+
+class RoutingTarget(msgspec.Struct, frozen=True):
+    """What a route chose for one request: a provider, and the model id to ask it for."""
+
+    provider_name: str
+    model_id: str
+    overrides: EndpointOverrides | None = None
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """Where one request goes: the chosen target, the ordered fallbacks behind it, and why.
+
+    `revision` is the table's version that decided.
+    """
+
+    target: RoutingTarget
+    fallbacks: tuple[RoutingTarget, ...]
+    source: RouteSource
+    revision: int
+
+
+class RouteEntry(msgspec.Struct, frozen=True):
+    """One line of `list_routes`: the model, its first endpoint's provider and that provider's native protocol."""
+
+    model: str
+    provider: str
+    protocol: str
+
+
+class ModelEntry(msgspec.Struct, frozen=True):
+    """What is known of a model, for discovery. Limits are in tokens."""
+
+    id: str
+    provider: str
+    name: str | None = None
+    description: str | None = None
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    input_modalities: tuple[str, ...] = ()
+    output_modalities: tuple[str, ...] = ()
+
+
+class RouteEndpoint(msgspec.Struct):
+    """One place that can serve a model."""
+
+    provider: str
+    model_id: str
+    weight: int = 1
+
+
+class DynamicRoute(msgspec.Struct):
+    """A route set while the proxy runs; it shadows the config route of the same model."""
+
+    model: str
+    endpoints: list[RouteEndpoint]
+    strategy: RouteStrategy = RouteStrategy.PRIORITY
+
+
+class RouteView(msgspec.Struct, frozen=True):
+    """A route in force, as an operator sees it."""
+
+    model: str
+    strategy: RouteStrategy
+    endpoints: tuple[RouteEndpoint, ...]
+    source: RouteSource
+    shadows_config: bool = False
+
+
+class RoutingTable(Protocol):
+    """Maps a model name to a target. An implementation may do I/O to find it."""
+
+    async def route(self, model: str) -> RoutingTarget:
+        """The target for one request; raises `UnknownModelError`."""
+        ...
+
+    def list_routes(self) -> list[RouteEntry]:
+        """Every route, each model once."""
+        ...
+
+
+@runtime_checkable
+class ModelRegistry(Protocol):
+    """Knows the models that can be asked for."""
+
+    def list_models(self) -> list[ModelEntry]:
+        """Every known model, sorted by id."""
+        ...
+
+
+class AdminRoutingTable(RoutingTable, Protocol):
+    """A table whose routes can be changed while it is in use."""
+
+    def add_route(self, route: DynamicRoute) -> None:
+        """Create or replace a dynamic route; raises `InvalidRequestError` and changes nothing if it can't serve."""
+        ...
+
+    def remove_route(self, model: str) -> bool:
+        """Remove a dynamic route; False if there was none."""
+        ...
+
+    def list_dynamic_routes(self) -> list[DynamicRoute]:
+        """Copies of the dynamic routes, sorted by model."""
+        ...
+
+
+@runtime_checkable
+class DescribedTable(Protocol):
+    """A table that tells more than a target: fallbacks, strategies, and which providers there are."""
+
+    async def route(self, model: str) -> RoutingTarget:
+        """See `RoutingTable.route`."""
+        ...
+
+    def list_routes(self) -> list[RouteEntry]:
+        """See `RoutingTable.list_routes`."""
+        ...
+
+    async def resolve(self, model: str) -> Resolution:
+        """The target with its fallbacks; raises `UnknownModelError`."""
+        ...
+
+    def describe(self, model: str) -> RouteView | None:
+        """The route that `model` would take, without taking it; None if there is none."""
+        ...
+
+    def describe_routes(self) -> list[RouteView]:
+        """Every route in force, sorted by model."""
+        ...
+
+    def protocol_of(self, provider: str) -> str | None:
+        """A provider's native protocol; None if there is no such provider."""
+        ...
