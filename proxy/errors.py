@@ -32,7 +32,7 @@ class ProxyError(Exception):
         retry_after_s: seconds after which trying again makes sense.
     """
 
-    status: ClassVar[int] = 500
+    status: int = 500
     type: ClassVar[str] = "server_error"
     code: ClassVar[str | None] = None
     retry_after_s: int | None = None
