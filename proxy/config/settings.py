@@ -148,8 +148,8 @@ class Server(msgspec.Struct, frozen=True):
 
     listen: Address = Address("127.0.0.1", 8787)
     max_body_bytes: int = 64 * 1024 * 1024
-    body_idle_s: float = 30.0
-    """How long a client may pause within a request body."""
+    client_idle_s: float = 60.0
+    """How long a client may pause within its request body, or in taking its answer."""
     shutdown_grace_s: float = 300.0
     """How long requests under way may go on after SIGTERM."""
 

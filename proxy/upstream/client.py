@@ -8,7 +8,7 @@ raised as it is.
 import asyncio
 import io
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +17,7 @@ import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
-from proxy.config.settings import ProtocolSettings, Provider, Timeouts
+from proxy.config.settings import ProtocolSettings, Provider, Secret, Timeouts
 from proxy.errors import ProxyError, UpstreamError, UpstreamTimeoutError
 from proxy.upstream.credentials import credential_headers, credential_url
 from proxy.upstream.failures import describe_failure
@@ -54,7 +54,21 @@ class ProviderRequest(msgspec.Struct, frozen=True):
     method: str
     url: str
     headers: list[tuple[str, str]]
+    own_headers: tuple[tuple[str, Secret], ...]
+    """What the endpoint sets; wins over the provider's headers, as those win over the client's."""
     payload: Payload
+    timeouts: Timeouts
+
+
+class WebSocketRequest(msgspec.Struct, frozen=True):
+    """A WebSocket to open at a provider, save the provider's own headers and credential."""
+
+    url: str
+    headers: list[tuple[str, str]]
+    own_headers: tuple[tuple[str, Secret], ...]
+    subprotocols: tuple[str, ...]
+    max_message_bytes: int
+    ping_every_s: float
     timeouts: Timeouts
 
 
@@ -126,9 +140,11 @@ class Upstream:
     ) -> None:
         await self._session.close()
 
-    def provider(self, name: str) -> Provider | None:
-        """The configured provider of that name."""
-        return self._providers.get(name)
+    def provider(self, name: str) -> Provider:
+        """The configured provider of that name; raises `UpstreamError` if there is none."""
+        if (provider := self._providers.get(name)) is None:
+            raise UpstreamError(f"The route leads to provider `{name}`, which is not configured.", provider=name)
+        return provider
 
     async def send(self, provider: Provider, protocol: ProtocolSettings, request: ProviderRequest) -> Answer:
         """One attempt: send a request with the provider's own credential, wait for the head of the answer.
@@ -157,7 +173,7 @@ class Upstream:
                 response = await self._session.request(
                     request.method,
                     URL(credential_url(request.url, provider, protocol), encoded=True),
-                    headers=_own_headers(provider, protocol, request.headers, payload.length),
+                    headers=_merged_headers(provider, protocol, request, payload.length),
                     data=data,
                     allow_redirects=False,
                     ssl=self._tls.get(provider.name, True),
@@ -177,29 +193,22 @@ class Upstream:
         return Answer(response, provider.name, timeouts.idle_s)
 
     async def connect_websocket(
-        self,
-        provider: Provider,
-        protocol: ProtocolSettings,
-        url: str,
-        headers: Iterable[tuple[str, str]],
-        subprotocols: Iterable[str],
-        *,
-        max_message_bytes: int,
+        self, provider: Provider, protocol: ProtocolSettings, request: WebSocketRequest
     ) -> aiohttp.ClientWebSocketResponse:
         """Open a WebSocket with the provider's own credential.
 
         Raises `UpstreamError` where it can't be opened; a refusal has the provider's status as `status`.
         """
-        timeouts = provider.timeouts
+        timeouts = request.timeouts
         try:
             async with asyncio.timeout(timeouts.first_byte_s):
                 return await self._session.ws_connect(
-                    URL(credential_url(url, provider, protocol), encoded=True),
-                    headers=_own_headers(provider, protocol, headers, None),
-                    protocols=tuple(subprotocols),
+                    URL(credential_url(request.url, provider, protocol), encoded=True),
+                    headers=_merged_headers(provider, protocol, request, None),
+                    protocols=request.subprotocols,
                     autoclose=False,
-                    autoping=False,
-                    max_msg_size=max_message_bytes,
+                    heartbeat=request.ping_every_s,
+                    max_msg_size=request.max_message_bytes,
                     ssl=self._tls.get(provider.name, True),
                     proxy=provider.proxy.reveal() or None,
                 )
@@ -215,12 +224,12 @@ class Upstream:
             raise UpstreamError(describe_failure(provider.name, error), provider=provider.name) from error
 
 
-def _own_headers(
-    provider: Provider, protocol: ProtocolSettings, headers: Iterable[tuple[str, str]], length: int | None
+def _merged_headers(
+    provider: Provider, protocol: ProtocolSettings, request: ProviderRequest | WebSocketRequest, length: int | None
 ) -> CIMultiDict[str]:
-    """The client's headers with the provider's own set over them."""
-    merged = CIMultiDict(headers)
-    for name, secret in provider.headers:
+    """The client's headers with the provider's and the endpoint's set over them, and the credential over all."""
+    merged = CIMultiDict(request.headers)
+    for name, secret in (*provider.headers, *request.own_headers):
         merged[name] = secret.reveal()
     for name, value in credential_headers(provider, protocol):
         merged[name] = value

@@ -1,0 +1,167 @@
+"""The request body on its way through: read within limits, and written again with the target's model id.
+
+A JSON body is held whole, since the `model` may stand anywhere in it. A form with files streams through: only what
+comes before its `model` field is kept, in memory up to a limit and on disk beyond it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from tempfile import SpooledTemporaryFile
+from typing import IO, Protocol
+
+from aiohttp import web
+
+from proxy.config import Server
+from proxy.errors import InvalidRequestError, PayloadTooLargeError, RequestTimeoutError
+from proxy.upstream import Payload
+from proxy.wire import Call, ModelInBody, MultipartModel, boundary_of, find_model, splice_model
+from proxy.wire.content_encoding import ContentDecoder
+
+_FORM_IN_MEMORY_BYTES = 1024 * 1024
+_PIECE_BYTES = 64 * 1024
+
+
+class ModelRequest(Protocol):
+    """A request body that can be sent to any target."""
+
+    model: str
+
+    def payload(self, model_id: str) -> Payload:
+        """The body with `model_id` in the place of the client's model name."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what the body holds."""
+        ...
+
+
+async def read_request(request: web.Request, call: Call, limits: Server) -> ModelRequest:
+    """Read as much of the body as is needed to know the model.
+
+    Raises an `InvalidRequestError` that says what is wrong with the body.
+    """
+    pieces = _decoded_pieces(request, limits)
+    if call.model is None and request.content_type == "multipart/form-data":
+        return await StreamedForm.read(request, pieces)
+    body = b"".join([piece async for piece in pieces])
+    if call.model is not None:
+        return BufferedBody(call.model, body, None)
+    found = find_model(body)
+    return BufferedBody(found.name, body, found)
+
+
+class BufferedBody:
+    """A body held whole.
+
+    Args:
+        model: the name that the client asked for.
+        body: the bytes as the client sent them, decompressed.
+        found: where the name stands in them; None if it stands in the URL.
+    """
+
+    def __init__(self, model: str, body: bytes, found: ModelInBody | None) -> None:
+        self.model = model
+        self._body = body
+        self._found = found
+
+    def payload(self, model_id: str) -> Payload:
+        """The body, all bytes as they were save those of the model."""
+        data = self._body if self._found is None else splice_model(self._body, self._found, model_id)
+        return Payload(data, len(data))
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+class StreamedForm:
+    """A multipart form whose model is known and whose rest is still coming; it can be sent once.
+
+    Args:
+        model: the name that the client asked for.
+        form: the parser, stopped right behind the value of `model`.
+        before: the bytes before that value.
+        rest: the pieces still to come.
+        length: the whole form's bytes as the client announced them; None if it didn't.
+    """
+
+    def __init__(
+        self, model: str, form: MultipartModel, before: IO[bytes], rest: AsyncGenerator[bytes], length: int | None
+    ) -> None:
+        self.model = model
+        self._form = form
+        self._before = before
+        self._rest = rest
+        self._length = length
+
+    @classmethod
+    async def read(cls, request: web.Request, pieces: AsyncGenerator[bytes]) -> "StreamedForm":
+        """Read up to the form's `model` field; raises `InvalidRequestError` if there is none."""
+        form = MultipartModel(boundary_of(request.headers["Content-Type"]))
+        before = SpooledTemporaryFile(max_size=_FORM_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by `close`
+        try:
+            async for piece in pieces:
+                await asyncio.to_thread(before.writelines, form.feed(piece))
+                if form.name is not None:
+                    length = None if request.headers.get("Content-Encoding") else request.content_length
+                    return cls(form.name, form, before, pieces, length)
+            form.close()
+            raise InvalidRequestError("The form has no field `model`.", param="model")
+        except BaseException:
+            before.close()
+            raise
+
+    def payload(self, model_id: str) -> Payload:
+        """The form as a stream, with `model_id` as the value of `model`."""
+        value = model_id.encode()
+        length = None if self._length is None else self._length - self._form.value_length + len(value)
+        return Payload(self._stream(value), length)
+
+    async def _stream(self, value: bytes) -> AsyncIterator[bytes]:
+        self._before.seek(0)
+        while piece := await asyncio.to_thread(self._before.read, _PIECE_BYTES):
+            yield piece
+        yield value
+        for piece in self._form.feed(b""):
+            yield piece
+        async for chunk in self._rest:
+            for piece in self._form.feed(chunk):
+                yield piece
+        for piece in self._form.close():
+            yield piece
+
+    async def close(self) -> None:
+        """Remove what was kept of the form."""
+        self._before.close()
+        await self._rest.aclose()
+
+
+async def _decoded_pieces(request: web.Request, limits: Server) -> AsyncGenerator[bytes]:
+    """The body as it comes, decompressed, within the limits of size and time."""
+    decoder = ContentDecoder(request.headers.get("Content-Encoding", ""))
+    if (request.content_length or 0) > limits.max_body_bytes:
+        raise _too_large(limits)
+    size = 0
+    while chunk := await _next_chunk(request, limits.client_idle_s):
+        for piece in decoder.feed(chunk):
+            size += len(piece)
+            if size > limits.max_body_bytes:
+                raise _too_large(limits)
+            if piece:
+                yield piece
+    decoder.close()
+
+
+async def _next_chunk(request: web.Request, idle_s: float) -> bytes:
+    try:
+        async with asyncio.timeout(idle_s):
+            return await request.content.readany()
+    except TimeoutError as error:
+        raise RequestTimeoutError(f"The request body paused for more than {idle_s:g} s.") from error
+    except web.RequestPayloadError as error:
+        raise InvalidRequestError("The request body is not framed as its headers say.") from error
+
+
+def _too_large(limits: Server) -> PayloadTooLargeError:
+    return PayloadTooLargeError(
+        f"The request body is larger than {limits.max_body_bytes} bytes, the limit here (server.max_body_bytes)."
+    )

@@ -1,0 +1,5 @@
+"""What happened: one record per request, and the access log made of it."""
+
+from proxy.telemetry.outcome import Ending, Outcome
+
+__all__ = ["Ending", "Outcome"]
