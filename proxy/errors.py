@@ -167,9 +167,7 @@ def error_body(error: ProxyError, protocol: Protocol | None, request_id: str) ->
     the Anthropic SDKs read.
     """
     openai = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-    anthropic_type = _ANTHROPIC_TYPES.get(
-        error.status, "invalid_request_error" if error.status < 500 else "api_error"
-    )
+    anthropic_type = _ANTHROPIC_TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
     body: dict[str, object]
     match protocol:
         case Protocol.OPENAI:
@@ -181,9 +179,7 @@ def error_body(error: ProxyError, protocol: Protocol | None, request_id: str) ->
                 "request_id": request_id,
             }
         case Protocol.GEMINI:
-            status = _GEMINI_STATUSES.get(
-                error.status, "INVALID_ARGUMENT" if error.status < 500 else "UNAVAILABLE"
-            )
+            status = _GEMINI_STATUSES.get(error.status, "INVALID_ARGUMENT" if error.status < 500 else "UNAVAILABLE")
             body = {"error": {"code": error.status, "message": error.message, "status": status}}
         case None:
             body = {"type": "error", "error": openai, "request_id": request_id}

@@ -105,7 +105,7 @@ class StreamedForm:
                     length = None if request.headers.get("Content-Encoding") else request.content_length
                     return cls(form.name, form, before, pieces, length)
             form.close()
-            raise InvalidRequestError("The form has no field `model`.", param="model")
+            raise AssertionError("a form without a model was closed")
         except BaseException:
             before.close()
             raise
@@ -126,8 +126,7 @@ class StreamedForm:
         async for chunk in self._rest:
             for piece in self._form.feed(chunk):
                 yield piece
-        for piece in self._form.close():
-            yield piece
+        self._form.close()
 
     async def close(self) -> None:
         """Remove what was kept of the form."""

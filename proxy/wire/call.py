@@ -1,0 +1,127 @@
+"""What a request asks for, told from its path and query, and where the same is asked at a provider.
+
+Paths and queries stay as they came, percent-encoded; only the model's name in them is ever decoded or replaced.
+"""
+
+import re
+from enum import StrEnum
+from urllib.parse import quote, unquote, unquote_plus
+
+import msgspec
+
+from proxy.errors import InvalidRequestError, NotFoundError, Protocol
+from proxy.wire.model_name import check_model_name
+
+
+class ModelPlace(StrEnum):
+    """Where a request names its model."""
+
+    BODY = "body"
+    QUERY = "query"
+    PATH = "path"
+
+
+# A client's own prefix may stand before the version (`/openai/v1/…`); what follows the first one counts.
+_VERSIONED = re.compile(r"(?:/.*?)?/(?P<version>v1|v1beta)(?P<rest>/.*)")
+_GEMINI_METHOD = re.compile(r"/models/(?P<model>.*):(?P<method>[A-Za-z]+)")
+_VERSION_AT_END = re.compile(r".*/v\d+\w*")
+# A dot segment or a backslash could climb out of the provider's base URL.
+_UNSAFE = re.compile(r"//|\\|[\x00-\x20\x7f]|/\.{1,2}(?=/|$)")
+# RFC 3986 §3.3: a segment's characters, less the slash's percent-encoding in a model id that holds one.
+_PATH_SAFE = "!$&'()*+,;=:@-._~"
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request's intent.
+
+    Attributes:
+        protocol: the API family of the request.
+        path: from the version on, such as `/v1/chat/completions`.
+        operation: the path behind the version (`chat/completions`), with the model left out of Gemini's
+            (`models:generateContent`).
+        query: as it came, without the question mark.
+        place: where the model is named.
+        model: its name, if that is in the path or the query.
+    """
+
+    protocol: Protocol
+    path: str
+    operation: str
+    query: str
+    place: ModelPlace
+    model: str | None = None
+
+    def url(self, base_url: str, model_id: str) -> str:
+        """Where a provider with this base URL is asked the same of `model_id`.
+
+        An OpenAI-compatible base URL holds the version already, as in that SDK. Those of Anthropic's and Gemini's SDKs
+        don't; both spellings will do.
+        """
+        path = self.path
+        if self.protocol is Protocol.OPENAI or _VERSION_AT_END.fullmatch(base_url):
+            path = path[path.index("/", 1) :]
+        query = self.query
+        if self.place is ModelPlace.PATH and model_id != self.model:
+            model, _, method = path.rpartition(":")
+            head = model[: model.index("/models/") + len("/models/")]
+            path = f"{head}{quote(model_id, safe=_PATH_SAFE)}:{method}"
+        elif self.place is ModelPlace.QUERY and model_id != self.model:
+            query = _with_model(query, model_id)
+        if self.protocol is Protocol.GEMINI:
+            query = _without_key(query)
+        return f"{base_url}{path}?{query}" if query else f"{base_url}{path}"
+
+
+def parse_call(path: str, query: str) -> Call:
+    """Tell what a request asks for; both arguments are raw, as they stand in the request line.
+
+    Raises `NotFoundError` for a path that no API has, and `InvalidRequestError` for one that is not safe to pass on or
+    that names its model badly.
+    """
+    if _UNSAFE.search(path.replace("%2e", ".").replace("%2E", ".").replace("%5c", "\\").replace("%5C", "\\")):
+        raise InvalidRequestError("The path holds a dot segment, an empty segment or characters that no API path has.")
+    versioned = _VERSIONED.fullmatch(path)
+    if versioned is None:
+        shown = path[:200]
+        raise NotFoundError(f"There is nothing at {shown}: API paths begin with /v1/. Did you mean /v1{shown}?")
+    version, rest = versioned["version"], versioned["rest"]
+    known_path, operation = f"/{version}{rest}", rest[1:]
+    if method := _GEMINI_METHOD.fullmatch(rest):
+        model = unquote(method["model"])
+        check_model_name(model)
+        operation = f"models:{method['method']}"
+        return Call(Protocol.GEMINI, known_path, operation, query, ModelPlace.PATH, model)
+    if version == "v1beta":
+        raise NotFoundError("Under /v1beta/ there are only Gemini's /v1beta/models/{model}:method calls here.")
+    if operation == "messages" or operation.startswith("messages/"):
+        return Call(Protocol.ANTHROPIC, known_path, operation, query, ModelPlace.BODY)
+    if operation == "realtime":
+        return Call(Protocol.OPENAI, known_path, operation, query, ModelPlace.QUERY, _model_in_query(query))
+    return Call(Protocol.OPENAI, known_path, operation, query, ModelPlace.BODY)
+
+
+def _model_in_query(query: str) -> str:
+    named = [value for name, value in _parameters(query) if name == "model"]
+    if not named:
+        raise InvalidRequestError("The query names no model: add ?model=….", param="model")
+    check_model_name(named[-1])
+    return named[-1]
+
+
+def _parameters(query: str) -> list[tuple[str, str]]:
+    pairs = (part.partition("=") for part in query.split("&"))
+    return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
+
+
+def _with_model(query: str, model_id: str) -> str:
+    """The query with `model_id` as the value of each `model` parameter, all else as it was."""
+    value = quote(model_id, safe=_PATH_SAFE.replace("&", "").replace("+", ""))
+    return "&".join(
+        f"{part.partition('=')[0]}={value}" if unquote_plus(part.partition("=")[0]) == "model" else part
+        for part in query.split("&")
+    )
+
+
+def _without_key(query: str) -> str:
+    """The query less the client's credential, which Gemini's clients may put there."""
+    return "&".join(part for part in query.split("&") if unquote_plus(part.partition("=")[0]) != "key")

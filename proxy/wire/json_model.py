@@ -1,0 +1,172 @@
+"""Finding `model` in a JSON body, and writing another name in its place, without building the document.
+
+A C decoder validates the whole body and tells the last top-level `model`, which is the one that counts in every JSON
+parser. Where it stands is then plain to see in nearly every body: the only `"model"` there is. Only a body with more
+of them (nested ones, duplicates, escaped spellings) is walked through token by token.
+"""
+
+import re
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
+
+import msgspec
+
+from proxy.errors import InvalidRequestError
+from proxy.wire.model_name import check_model_name
+
+
+class ModelInBody(msgspec.Struct, frozen=True):
+    """The model that a body names, and where.
+
+    Attributes:
+        name: the decoded name.
+        spans: start and end of each top-level value of `model`, quotes included, in order.
+    """
+
+    name: str
+    spans: tuple[tuple[int, int], ...]
+
+
+class _Probe(msgspec.Struct):
+    model: msgspec.Raw = msgspec.Raw(b"")
+
+
+_probe = msgspec.json.Decoder(_Probe)
+_utf8 = getincrementaldecoder("utf-8")
+_WINDOW_BYTES = 1024 * 1024
+
+_KEY = b'"model"'
+# Nothing else can spell a letter of the key in another way.
+_ESCAPED_LETTER = rb"\u006"
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+# For documents that are known to be valid.
+_SPACE = rb"[ \t\r\n]*+"
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_SCALAR = re.compile(rb"[^ \t\r\n,}\]]++")
+_NESTING = re.compile(_STRING.pattern + rb"|[\[{]|[\]}]", re.DOTALL)
+_OBJECT = re.compile(_SPACE + rb"\{" + _SPACE)
+_COLON = re.compile(_SPACE + rb":" + _SPACE)
+_COMMA = re.compile(_SPACE + rb"," + _SPACE)
+
+
+def find_model(body: bytes) -> ModelInBody:
+    """Find the model in a JSON body; raises `InvalidRequestError` that says what is wrong with it."""
+    if not _validate(body):
+        raise InvalidRequestError("The body names no model: add `model`.", param="model")
+    spans = _spans(body)
+    start, end = spans[-1]
+    value = body[start:end]
+    if not value.startswith(b'"'):
+        kind = "null" if value == b"null" else "not a string"
+        raise InvalidRequestError(f"`model` is {kind}: expected the model's name as a string.", param="model")
+    try:
+        name = msgspec.json.decode(value, type=str)
+    except msgspec.DecodeError as error:
+        message = "`model` holds half of a surrogate pair, which no name has."
+        raise InvalidRequestError(message, param="model") from error
+    check_model_name(name)
+    return ModelInBody(name, spans)
+
+
+def splice_model(body: bytes, found: ModelInBody, model_id: str) -> bytes:
+    """The body with `model_id` as the value of every top-level `model`, all other bytes as they were."""
+    value = msgspec.json.encode(model_id)
+    pieces = []
+    position = 0
+    for start, end in found.spans:
+        if body[start:end] != value:
+            pieces += [body[position:start], value]
+            position = end
+    return b"".join([*pieces, body[position:]]) if pieces else body
+
+
+def _validate(body: bytes) -> bool:
+    """Whether the body has a top-level `model`; raises `InvalidRequestError` unless it is a valid JSON object."""
+    if not body:
+        raise InvalidRequestError("The request body is empty: send a JSON object that names a `model`.")
+    _check_utf8(body)
+    try:
+        return bool(_decode(body).model)
+    except RecursionError as error:
+        raise InvalidRequestError("The body is nested too deeply.") from error
+    except msgspec.ValidationError as error:
+        kind = str(error).rpartition("got ")[2]
+        raise InvalidRequestError(f"The body must be a JSON object, but is {kind}.") from error
+    except msgspec.DecodeError as error:
+        raise InvalidRequestError(f"The body is not valid JSON: {error}.") from error
+
+
+def _decode(body: bytes) -> _Probe:
+    try:
+        return _probe.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # The decoder refuses half a surrogate pair, which JSON allows (RFC 8259 §8.2) and JavaScript clients send where
+        # they cut a text within an emoji. Whether all else is valid, a body with harmless escapes in their place tells.
+        harmless = _SURROGATE.sub(rb"\\u0020", body)
+        if harmless == body:
+            raise
+        return _probe.decode(harmless)
+
+
+def _check_utf8(body: bytes) -> None:
+    if body.isascii():
+        return
+    decoder = _utf8()
+    # Piecemeal, since a decoded text may take four times the memory of its bytes.
+    for start in range(0, len(body), _WINDOW_BYTES):
+        try:
+            decoder.decode(body[start : start + _WINDOW_BYTES], final=start + _WINDOW_BYTES >= len(body))
+        except UnicodeDecodeError as error:
+            message = f"The body is not valid UTF-8, at or shortly before byte {start + error.end}."
+            raise InvalidRequestError(message) from error
+
+
+def _spans(body: bytes) -> tuple[tuple[int, int], ...]:
+    """Where the top-level values of `model` stand in a valid document that has at least one."""
+    if body.count(_KEY) == 1 and _ESCAPED_LETTER not in body:
+        # The decoder found the key at the top level, and this is the only place where it can be.
+        start = _end(_COLON, body, body.index(_KEY) + len(_KEY))
+        return ((start, _value_end(body, start)),)
+    return tuple(_top_level_spans(body))
+
+
+def _top_level_spans(body: bytes) -> Iterator[tuple[int, int]]:
+    position = _end(_OBJECT, body, 0)
+    while True:
+        key_end = _end(_STRING, body, position)
+        start = _end(_COLON, body, key_end)
+        end = _value_end(body, start)
+        if msgspec.json.decode(_SURROGATE.sub(rb"\\u0020", body[position:key_end])) == "model":
+            yield start, end
+        comma = _COMMA.match(body, end)
+        if comma is None:
+            return
+        position = comma.end()
+
+
+def _value_end(body: bytes, start: int) -> int:
+    """The end of the JSON value that begins at `start`."""
+    first = body[start]
+    if first == ord('"'):
+        return _end(_STRING, body, start)
+    if first not in b"[{":
+        return _end(_SCALAR, body, start)
+    depth = 0
+    for token in _NESTING.finditer(body, start):
+        if token[0] in {b"[", b"{"}:
+            depth += 1
+        elif token[0] in {b"]", b"}"}:
+            depth -= 1
+            if depth == 0:
+                return token.end()
+    raise AssertionError("the document was not validated")
+
+
+def _end(pattern: re.Pattern[bytes], body: bytes, position: int) -> int:
+    match = pattern.match(body, position)
+    if match is None:
+        raise AssertionError("the document was not validated")
+    return match.end()

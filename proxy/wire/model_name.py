@@ -1,0 +1,16 @@
+"""What may be a model's name, whoever gives it: a client, the config file or an operator."""
+
+from proxy.errors import InvalidRequestError
+
+MAX_CHARACTERS = 512
+
+
+def check_model_name(name: str) -> None:
+    """Raise `InvalidRequestError` unless `name` can be a model's name; any Unicode but control characters can."""
+    if not name:
+        raise InvalidRequestError("`model` is empty: name the model.", param="model")
+    if len(name) > MAX_CHARACTERS:
+        message = f"`model` is {len(name)} characters long: names have at most {MAX_CHARACTERS}."
+        raise InvalidRequestError(message, param="model")
+    if any(character < " " or "\x7f" <= character <= "\x9f" or "\ud800" <= character <= "\udfff" for character in name):
+        raise InvalidRequestError("`model` holds control characters, which no name has.", param="model")
