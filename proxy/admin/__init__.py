@@ -1,0 +1,9 @@
+"""The admin plane: the routes that are in force, and the means to switch them, as an API and as a page.
+
+`app.py` wires, `guard.py` decides who may come in, `desk.py` does the work for the API (`api.py`) and the page
+(`pages.py`) alike, and `payloads.py` says once what travels.
+"""
+
+from proxy.admin.app import build_admin
+
+__all__ = ["build_admin"]

@@ -1,0 +1,63 @@
+"""Wires the admin application together: every path it answers stands in `_add_paths`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from proxy.admin import api, pages
+from proxy.admin.answers import add_security_headers, answer_errors
+from proxy.admin.desk import Desk
+from proxy.admin.guard import build_guard
+from proxy.admin.keys import DESK
+from proxy.config.settings import Provider, Secret
+from proxy.routing import DynamicRoutingTable
+
+_HERE = Path(__file__).parent
+
+
+def build_admin(table: DynamicRoutingTable, providers: Mapping[str, Provider], token: Secret) -> web.Application:
+    """The admin application, to be mounted below `/admin` with `add_subapp`.
+
+    Args:
+        table: the routing table that it shows and changes.
+        providers: the configured providers by name.
+        token: what a request must carry; only a loopback listener may do without one.
+    """
+    app = web.Application(middlewares=[answer_errors, build_guard(token)])
+    app[DESK] = Desk(table, providers)
+    app.on_response_prepare.append(add_security_headers)
+    _load_templates(app)
+    _add_paths(app.router)
+    return app
+
+
+def _add_paths(router: web.UrlDispatcher) -> None:
+    router.add_get("", pages.to_page)
+    router.add_get("/", pages.show, name="page")
+    router.add_post("/set", pages.set_route, name="set")
+    router.add_post("/remove", pages.remove_route, name="remove")
+    router.add_static("/static", _HERE / "static", name="static")
+
+    router.add_get("/routes", api.list_routes)
+    router.add_post("/routes", api.set_route)
+    # (?s:…) so that a name with an encoded line break is refused as such, not as an unknown path.
+    router.add_delete("/routes/{model:(?s:.+)}", api.remove_route)
+    router.add_get("/resolve", api.resolve)
+
+
+def _load_templates(app: web.Application) -> None:
+    """Read and compile every template now: nothing is read from disk while requests wait."""
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    for name in environment.list_templates():
+        environment.get_template(name)

@@ -1,0 +1,136 @@
+"""What can be asked of the admin plane and what can be changed there, without a word about HTTP.
+
+The API and the page both work through `Desk`, so that they can't come to differ.
+"""
+
+from collections.abc import Mapping
+
+from proxy.admin.payloads import (
+    Explanation,
+    RouteBody,
+    RouteInForce,
+    RouteList,
+    RouteRemoved,
+    RouteSet,
+    ShadowedRoute,
+)
+from proxy.config.settings import Provider, RouteStrategy
+from proxy.errors import InvalidRequestError, NotFoundError, UnknownModelError
+from proxy.routing import DescribedTable, DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteSource, RouteView
+from proxy.routing.names import neighbours
+from proxy.wire.model_name import check_model_name
+
+
+class Desk:
+    """The operator's side of a routing table.
+
+    Args:
+        table: the table that requests are routed by.
+        providers: the configured providers, the only ones that a route can name.
+    """
+
+    def __init__(self, table: DynamicRoutingTable, providers: Mapping[str, Provider]) -> None:
+        self._table = table
+        self.providers = providers
+
+    @property
+    def revision(self) -> int:
+        """The table's version."""
+        return self._table.revision
+
+    def routes(self) -> RouteList:
+        """Every route in force, sorted by model."""
+        revision = self._table.revision
+        return RouteList(revision, tuple(self._in_force(view) for view in self._table.describe_routes()))
+
+    def route(self, model: str) -> RouteInForce:
+        """The route that a request for `model` would take, which it doesn't take; raises `UnknownModelError`."""
+        if (view := self._table.describe(model)) is None:
+            names = [entry.model for entry in self._table.list_routes()]
+            raise UnknownModelError(model, neighbours(model, names))
+        return self._in_force(view)
+
+    def resolve(self, model: str) -> Explanation:
+        """The same, with the reason and the revision; raises `UnknownModelError`."""
+        route = self.route(model)
+        return Explanation(
+            model=route.model,
+            strategy=route.strategy,
+            endpoints=route.endpoints,
+            source=route.source,
+            shadows_config=route.shadows_config,
+            protocol=route.protocol,
+            shadowed=route.shadowed,
+            why=_why(route),
+            revision=self._table.revision,
+        )
+
+    def set_route(self, body: RouteBody) -> RouteSet:
+        """Create or replace a dynamic route; raises `InvalidRequestError` and changes nothing if it can't serve."""
+        check_model_name(body.model)
+        for endpoint in body.endpoints:
+            _check_model_id(endpoint.provider, endpoint.model_id)
+        endpoints = [
+            RouteEndpoint(endpoint.provider, endpoint.model_id, endpoint.weight) for endpoint in body.endpoints
+        ]
+        self._table.add_route(DynamicRoute(body.model, endpoints, _strategy(body.strategy)))
+        return RouteSet(body.model, self._table.revision)
+
+    def remove_route(self, model: str) -> RouteRemoved:
+        """Remove a dynamic route; raises `NotFoundError` if there is none."""
+        check_model_name(model)
+        if not self._table.remove_route(model):
+            below = self._table.describe(model)
+            if below is not None and below.source is RouteSource.CONFIG:
+                message = f"`{model}` has no dynamic route. Its config route can only be changed in the config file."
+                raise NotFoundError(message)
+            raise NotFoundError(f"`{model}` has no dynamic route, so there is nothing to remove.")
+        return RouteRemoved(model, self._table.revision)
+
+    def _in_force(self, view: RouteView) -> RouteInForce:
+        return RouteInForce(
+            model=view.model,
+            strategy=view.strategy,
+            endpoints=view.endpoints,
+            source=view.source,
+            shadows_config=view.shadows_config,
+            protocol=self._table.protocol_of(view.endpoints[0].provider),
+            shadowed=self._shadowed(view),
+        )
+
+    def _shadowed(self, view: RouteView) -> ShadowedRoute | None:
+        inner = self._table.inner
+        if not view.shadows_config or not isinstance(inner, DescribedTable):
+            return None
+        below = inner.describe(view.model)
+        return None if below is None else ShadowedRoute(below.strategy, below.endpoints)
+
+
+def _strategy(name: str) -> RouteStrategy:
+    try:
+        return RouteStrategy(name)
+    except ValueError:
+        message = f"Unknown strategy `{name[:80]}`: expected one of {', '.join(RouteStrategy)}."
+        raise InvalidRequestError(message, param="strategy") from None
+
+
+def _check_model_id(provider: str, model_id: str) -> None:
+    """A model id is a model's name at the provider's; an empty one is the table's to refuse."""
+    try:
+        if model_id:
+            check_model_name(model_id)
+    except InvalidRequestError as error:
+        message = f"The model_id at `{provider[:80]}` can't be used: {error.message}"
+        raise InvalidRequestError(message, param="endpoints") from error
+
+
+def _why(route: RouteInForce) -> str:
+    match route.source:
+        case RouteSource.DYNAMIC if route.shadows_config:
+            return "A dynamic route is in force; it shadows the config route of the same name."
+        case RouteSource.DYNAMIC:
+            return "A dynamic route is in force; the config file has none of this name."
+        case RouteSource.CONFIG:
+            return "The config route is in force; no dynamic route shadows it."
+        case _:
+            return "No route has this name, but it says directly which provider and model to ask."

@@ -1,0 +1,7 @@
+"""What the admin application holds for its handlers."""
+
+from aiohttp import web
+
+from proxy.admin.desk import Desk
+
+DESK = web.AppKey("desk", Desk)

@@ -1,0 +1,167 @@
+"""The admin page: HTML that works without JavaScript. Its forms do what the API does, by the same desk.
+
+A change that is accepted leads back to the page (303), so that reloading it changes nothing. One that is refused
+shows the page again with the reason and with what was typed.
+"""
+
+from typing import NamedTuple, Self
+from urllib.parse import parse_qsl
+
+import aiohttp_jinja2
+from aiohttp import web
+
+from proxy.admin.bodies import read_body
+from proxy.admin.desk import Desk
+from proxy.admin.keys import DESK
+from proxy.admin.payloads import MAX_ENDPOINTS, RouteInForce, convert_route
+from proxy.config.settings import RouteStrategy
+from proxy.errors import InvalidRequestError, UnknownModelError
+
+_EMPTY_ROWS = 2
+_MAX_FIELDS = 2 + 3 * (MAX_ENDPOINTS + _EMPTY_ROWS)
+
+# What the page says after a change; the address only names one of these, so that no link can put words here.
+_DONE = {
+    "set": "The route is in force.",
+    "removed": "The dynamic route is removed.",
+}
+
+
+class Row(NamedTuple):
+    """One endpoint in the form, as typed."""
+
+    provider: str = ""
+    model_id: str = ""
+    weight: str = ""
+
+
+class RouteForm(NamedTuple):
+    """The form that adds or replaces a dynamic route, as typed or pre-filled."""
+
+    model: str = ""
+    strategy: str = RouteStrategy.PRIORITY
+    rows: tuple[Row, ...] = ()
+
+    @classmethod
+    def of_route(cls, route: RouteInForce) -> Self:
+        """The form filled in with a route that is to be swapped."""
+        rows = (Row(endpoint.provider, endpoint.model_id, str(endpoint.weight)) for endpoint in route.endpoints)
+        return cls(route.model, route.strategy, tuple(rows))
+
+    @classmethod
+    def of_fields(cls, fields: list[tuple[str, str]]) -> Self:
+        """The form as a browser sent it: each row's three fields repeat, in the rows' order."""
+
+        def values(name: str) -> list[str]:
+            return [value for field, value in fields if field == name]
+
+        columns = (values(name) for name in Row._fields)
+        rows = (Row(*row) for row in zip(*columns, strict=False))
+        filled = tuple(row for row in rows if row.provider or row.model_id)
+        return cls("".join(values("model")[:1]), "".join(values("strategy")[:1]), filled)
+
+    def shown_rows(self) -> tuple[Row, ...]:
+        """The rows to show: the filled ones and a few to fill in."""
+        return (*self.rows, *[Row()] * _EMPTY_ROWS)
+
+    def to_fields(self) -> dict[str, object]:
+        """The route as the API's body would name it; raises `InvalidRequestError`."""
+        endpoints = [_to_endpoint(number, row) for number, row in enumerate(self.rows, 1)]
+        return {"model": self.model, "strategy": self.strategy, "endpoints": endpoints}
+
+
+def _to_endpoint(number: int, row: Row) -> dict[str, object]:
+    if not row.provider:
+        raise InvalidRequestError(f"Endpoint {number}: choose a provider.")
+    if not row.model_id:
+        raise InvalidRequestError(f"Endpoint {number}: name the model id to ask `{row.provider[:80]}` for.")
+    try:
+        weight = int(row.weight or "1")
+    except ValueError:
+        raise InvalidRequestError(f"Endpoint {number}: the weight must be a whole number from 1 on.") from None
+    return {"provider": row.provider, "model_id": row.model_id, "weight": weight}
+
+
+async def to_page(request: web.Request) -> web.Response:
+    """`GET /admin`: the page's address ends with a slash."""
+    raise web.HTTPFound(request.app.router["page"].url_for())
+
+
+async def show(request: web.Request) -> web.Response:
+    """`GET /admin/`: all routes, and the form, filled in with the route that `?swap=MODEL` names."""
+    form = RouteForm()
+    if model := request.query.get("swap"):
+        form = _prefilled(request.app[DESK], model)
+    return _page(request, form, done=_DONE.get(request.query.get("done", "")))
+
+
+async def set_route(request: web.Request) -> web.Response:
+    """`POST /admin/set`: the form for a dynamic route was sent."""
+    form = RouteForm.of_fields(await _read_form(request))
+    try:
+        request.app[DESK].set_route(convert_route(form.to_fields()))
+    except InvalidRequestError as error:
+        return _page(request, form, refused=error)
+    raise _back(request, "set")
+
+
+async def remove_route(request: web.Request) -> web.Response:
+    """`POST /admin/remove`: a dynamic route's button was pressed."""
+    model = dict(await _read_form(request)).get("model", "")
+    try:
+        request.app[DESK].remove_route(model)
+    except InvalidRequestError as error:
+        return _page(request, RouteForm(), not_removed=error)
+    raise _back(request, "removed")
+
+
+async def _read_form(request: web.Request) -> list[tuple[str, str]]:
+    body = await read_body(request, "application/x-www-form-urlencoded")
+    try:
+        return parse_qsl(
+            body.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS, encoding="utf-8", errors="strict"
+        )
+    except ValueError as error:
+        raise InvalidRequestError(f"The form can't be read: {error}.") from error
+
+
+def _prefilled(desk: Desk, model: str) -> RouteForm:
+    try:
+        return RouteForm.of_route(desk.route(model))
+    except UnknownModelError:
+        return RouteForm(model)
+
+
+def _back(request: web.Request, done: str) -> web.HTTPSeeOther:
+    return web.HTTPSeeOther(request.app.router["page"].url_for().with_query(done=done))
+
+
+def _page(
+    request: web.Request,
+    form: RouteForm,
+    *,
+    done: str | None = None,
+    refused: InvalidRequestError | None = None,
+    not_removed: InvalidRequestError | None = None,
+) -> web.Response:
+    """The page as it stands now.
+
+    Args:
+        request: what it answers.
+        form: what the form holds.
+        done: what was changed a moment ago.
+        refused: why the form's route was not accepted.
+        not_removed: why a route was not removed.
+    """
+    desk = request.app[DESK]
+    error = refused or not_removed
+    context = {
+        "table": desk.routes(),
+        "providers": sorted(desk.providers),
+        "strategies": list(RouteStrategy),
+        "form": form,
+        "done": done,
+        "refused": refused,
+        "not_removed": not_removed,
+    }
+    return aiohttp_jinja2.render_template("page.html", request, context, status=error.status if error else 200)

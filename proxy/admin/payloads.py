@@ -1,0 +1,132 @@
+"""The bodies and answers of the admin API: one definition for the API, the page and the command line."""
+
+import re
+from difflib import get_close_matches
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from proxy.config.settings import RouteStrategy
+from proxy.errors import InvalidRequestError
+from proxy.routing import RouteEndpoint
+
+# Far more than anybody fails over to; it keeps one route from filling the page.
+MAX_ENDPOINTS = 64
+
+Weight = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class EndpointBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One endpoint as an operator names it."""
+
+    provider: str
+    model_id: str
+    weight: Weight = 1
+
+
+class RouteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A dynamic route to create or replace. The strategies are `RouteStrategy`'s."""
+
+    model: str
+    endpoints: Annotated[tuple[EndpointBody, ...], Meta(max_length=MAX_ENDPOINTS)]
+    strategy: str = RouteStrategy.PRIORITY
+
+
+class ShadowedRoute(msgspec.Struct, frozen=True):
+    """The config route that a dynamic route hides: what comes back into force when that one is removed."""
+
+    strategy: str
+    endpoints: tuple[RouteEndpoint, ...]
+
+
+class RouteInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """A route as requests take it now.
+
+    `source` is `config`, `dynamic` or, in an explanation only, `direct`; `protocol` is the native one of the first
+    endpoint's provider.
+    """
+
+    model: str
+    strategy: str
+    endpoints: tuple[RouteEndpoint, ...]
+    source: str
+    shadows_config: bool
+    protocol: str | None = None
+    shadowed: ShadowedRoute | None = None
+
+
+class RouteList(msgspec.Struct, frozen=True):
+    """Every route in force, sorted by model, and the table's version that says so."""
+
+    revision: int
+    routes: tuple[RouteInForce, ...]
+
+
+class Explanation(RouteInForce, frozen=True, kw_only=True):
+    """Where a request for a model would go now, and why, in one sentence."""
+
+    why: str
+    revision: int
+
+
+class RouteSet(msgspec.Struct, frozen=True):
+    """A dynamic route was created or replaced."""
+
+    model: str
+    revision: int
+    status: str = "ok"
+
+
+class RouteRemoved(msgspec.Struct, frozen=True):
+    """A dynamic route was removed."""
+
+    model: str
+    revision: int
+    removed: bool = True
+    status: str = "ok"
+
+
+class ErrorDetail(msgspec.Struct, frozen=True):
+    """What went wrong, in words for a person."""
+
+    message: str
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """The body of every answer that refuses."""
+
+    error: ErrorDetail
+
+
+def decode_route(body: bytes) -> RouteBody:
+    """The route that a JSON body asks for; raises `InvalidRequestError` that names the field at fault."""
+    try:
+        return msgspec.json.decode(body, type=RouteBody)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError(_explain(str(error))) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequestError(f"The body is not JSON: {error}.") from error
+
+
+def convert_route(fields: dict[str, object]) -> RouteBody:
+    """The same out of fields that are Python values already, such as a form's."""
+    try:
+        return msgspec.convert(fields, RouteBody)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError(_explain(str(error))) from error
+
+
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
+
+
+def _explain(message: str) -> str:
+    """Msgspec's message (`Expected … - at `$.endpoints[0].weight``) with the place first and the known names last."""
+    what, _, where = message.rpartition(" - at `$") if " - at `$" in message else (message, "", "")
+    where = where.removesuffix("`").removeprefix(".")
+    if (unknown := _UNKNOWN_FIELD.fullmatch(what)) is not None:
+        known = (EndpointBody if where.startswith("endpoints") else RouteBody).__struct_fields__
+        close = get_close_matches(unknown["name"][:80], known, n=1)
+        hint = f"did you mean `{close[0]}`?" if close else f"expected {', '.join(known)}."
+        what = f"Unknown field `{unknown['name'][:80]}`: {hint}"
+    return f"{where}: {what}" if where else what
