@@ -1,1 +1,47 @@
-"""YAML and environment -> typed settings."""
+"""Settings: what they are, what is public knowledge of providers, and how a file or the environment becomes settings."""
+
+from proxy.config.describe import describe_settings
+from proxy.config.faults import ConfigError, Fault
+from proxy.config.known import KNOWN_PROVIDERS
+from proxy.config.load import find_config, load_settings, parse_settings, settings_from
+from proxy.config.settings import (
+    Address,
+    Admin,
+    AuthStyle,
+    Endpoint,
+    EndpointOverrides,
+    Model,
+    ProtocolSettings,
+    Provider,
+    RouteStrategy,
+    Secret,
+    Server,
+    Settings,
+    Timeouts,
+)
+from proxy.errors import Protocol
+
+__all__ = [
+    "KNOWN_PROVIDERS",
+    "Address",
+    "Admin",
+    "AuthStyle",
+    "ConfigError",
+    "Endpoint",
+    "EndpointOverrides",
+    "Fault",
+    "Model",
+    "Protocol",
+    "ProtocolSettings",
+    "Provider",
+    "RouteStrategy",
+    "Secret",
+    "Server",
+    "Settings",
+    "Timeouts",
+    "describe_settings",
+    "find_config",
+    "load_settings",
+    "parse_settings",
+    "settings_from",
+]
