@@ -1,0 +1,5 @@
+"""What keeps a benchmark from running."""
+
+
+class BenchmarkError(Exception):
+    """Something foreseeable is missing or doesn't work; the message is one line that says what, and what to do."""

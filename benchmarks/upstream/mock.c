@@ -1,0 +1,368 @@
+// An OpenAI-shaped upstream that costs next to nothing: one thread, epoll, canned answers, no dependencies.
+//
+//     cc -O2 -o mock mock.c && ./mock PORT
+//
+// POST .../chat/completions    a chat completion; with `"stream": true` EVENTS server-sent events and [DONE]
+// POST /__pace?delay_us=N      from now on N microseconds between two events of a stream; 0: back to back
+// GET  /__stats                what was served since the start, as JSON
+// any other GET                200, so that a proxy in front of it can be asked whether it is up
+//
+// It listens on 127.0.0.1 alone, wants a Content-Length with every body, and leaves closing to the client.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS 50
+#define MAX_REQUEST (64 << 20)
+#define BATCH 512
+
+typedef struct connection connection;
+struct connection {
+    int fd;
+    char *in, *out; // read but not yet understood; to be sent once the socket takes more
+    size_t in_len, in_cap, out_len, out_cap;
+    bool streaming, wants_write, dead;
+    int next_event;
+    int64_t due_us; // when the next event is due; 0 while the connection is not in the queue
+    connection *before, *behind, *next_dead;
+};
+
+static int poller;
+static int64_t delay_us;
+static connection *queue_head, *queue_tail, *dead_connections;
+static struct {
+    unsigned long connections, requests, events;
+} served;
+
+// ---- canned answers
+
+typedef struct {
+    char *bytes;
+    size_t length;
+} blob;
+
+static blob completion;
+static blob stream[EVENTS + 1]; // the first with the head of the response before it, the last is [DONE] and the end
+
+#define CHUNK_START \
+    "data: {\"id\":\"chatcmpl-mock00000000000000000000001\",\"object\":\"chat.completion.chunk\"," \
+    "\"created\":1700000000,\"model\":\"gpt-4o-2024-08-06\",\"service_tier\":\"default\"," \
+    "\"system_fingerprint\":\"fp_mock000001\",\"choices\":[{\"index\":0,\"delta\":{"
+#define CHUNK_END(reason) "},\"logprobs\":null,\"finish_reason\":" reason "}]}\n\n"
+
+static const char *COMPLETION =
+    "{\"id\":\"chatcmpl-mock00000000000000000000001\",\"object\":\"chat.completion\",\"created\":1700000000,"
+    "\"model\":\"gpt-4o-2024-08-06\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"
+    "\"The quick brown fox jumps over the lazy dog; deterministic mock text, so that a proxy in front of it can be "
+    "checked byte for byte.\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":"
+    "{\"prompt_tokens\":412,\"completion_tokens\":29,\"total_tokens\":441,\"prompt_tokens_details\":"
+    "{\"cached_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":0}},\"service_tier\":\"default\","
+    "\"system_fingerprint\":\"fp_mock000001\"}";
+static const char *STREAM_HEAD =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
+    "x-request-id: req_mock_1\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+// One HTTP chunk that holds `event`, with `before` and `after` around it.
+static blob framed(const char *before, const char *event, const char *after) {
+    blob b;
+    b.length = asprintf(&b.bytes, "%s%zx\r\n%s\r\n%s", before, strlen(event), event, after);
+    return b;
+}
+
+static blob json_response(int status, const char *body) {
+    blob b;
+    b.length = asprintf(&b.bytes,
+                        "HTTP/1.1 %d Mock\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+                        "x-request-id: req_mock_1\r\n\r\n%s",
+                        status, strlen(body), body);
+    return b;
+}
+
+static void prepare_answers(void) {
+    completion = json_response(200, COMPLETION);
+    stream[0] = framed(STREAM_HEAD, CHUNK_START "\"role\":\"assistant\",\"content\":\"\"" CHUNK_END("null"), "");
+    for (int i = 1; i < EVENTS - 1; i++) {
+        char event[512];
+        snprintf(event, sizeof event, CHUNK_START "\"content\":\" tok%d\"" CHUNK_END("null"), i);
+        stream[i] = framed("", event, "");
+    }
+    stream[EVENTS - 1] = framed("", CHUNK_START CHUNK_END("\"stop\""), "");
+    stream[EVENTS] = framed("", "data: [DONE]\n\n", "0\r\n\r\n");
+}
+
+// ---- the queue of paced streams: the delay is the same for all, so who joins last is due last
+
+static int64_t now_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
+}
+
+static void enqueue(connection *c) {
+    c->due_us = now_us() + delay_us;
+    c->before = queue_tail;
+    c->behind = NULL;
+    *(queue_tail ? &queue_tail->behind : &queue_head) = c;
+    queue_tail = c;
+}
+
+static void dequeue(connection *c) {
+    *(c->before ? &c->before->behind : &queue_head) = c->behind;
+    *(c->behind ? &c->behind->before : &queue_tail) = c->before;
+    c->due_us = 0;
+}
+
+// ---- sending
+
+static void hang_up(connection *c) {
+    if (c->dead) return;
+    c->dead = true;
+    if (c->due_us) dequeue(c);
+    close(c->fd);
+    c->next_dead = dead_connections; // freed after the batch of epoll events that may still name it
+    dead_connections = c;
+}
+
+static void watch(connection *c, int operation, bool writing) {
+    struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP | (writing ? EPOLLOUT : 0), .data.ptr = c};
+    epoll_ctl(poller, operation, c->fd, &e);
+    c->wants_write = writing;
+}
+
+// Send at once what the socket takes, keep the rest.
+static void send_blob(connection *c, blob b) {
+    ssize_t sent = 0;
+    if (c->out_len == 0) {
+        sent = send(c->fd, b.bytes, b.length, MSG_NOSIGNAL);
+        if (sent == (ssize_t)b.length) return;
+        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+            hang_up(c);
+            return;
+        }
+        if (sent < 0) sent = 0;
+    }
+    size_t rest = b.length - sent;
+    if (c->out_len + rest > c->out_cap) c->out = realloc(c->out, c->out_cap = 2 * (c->out_len + rest));
+    memcpy(c->out + c->out_len, b.bytes + sent, rest);
+    c->out_len += rest;
+    if (!c->wants_write) watch(c, EPOLL_CTL_MOD, true);
+}
+
+static void send_kept(connection *c) {
+    ssize_t sent = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL);
+    if (sent < 0) {
+        if (errno != EAGAIN && errno != EINTR) hang_up(c);
+        return;
+    }
+    memmove(c->out, c->out + sent, c->out_len - sent);
+    c->out_len -= sent;
+    if (c->out_len == 0) watch(c, EPOLL_CTL_MOD, false);
+}
+
+// Send the events that are due, each in a write of its own as a model's server does.
+static void send_events(connection *c) {
+    while (c->next_event < EVENTS) {
+        send_blob(c, stream[c->next_event++]);
+        served.events++;
+        if (c->dead) return;
+        if (delay_us) {
+            enqueue(c);
+            return;
+        }
+        if (c->out_len) return; // goes on when the socket takes more
+    }
+    c->streaming = false;
+    send_blob(c, stream[EVENTS]);
+}
+
+// ---- understanding requests
+
+static bool asks_for_stream(const char *body, size_t length) {
+    const char *p = memmem(body, length, "\"stream\"", 8), *end = body + length;
+    if (!p) return false;
+    for (p += 8; p < end && (*p == ' ' || *p == ':'); p++) {}
+    return end - p >= 4 && !memcmp(p, "true", 4);
+}
+
+// The value of Content-Length in the head that ends at `end`; 0 if there is none.
+static size_t content_length(const char *head, const char *end) {
+    static const char NAME[] = "\r\ncontent-length:";
+    for (const char *line = head; (line = memmem(line, end - line, "\r\n", 2)); line += 2)
+        if ((size_t)(end - line) > sizeof NAME && !strncasecmp(line, NAME, sizeof NAME - 1))
+            return strtoull(line + sizeof NAME - 1, NULL, 10);
+    return 0;
+}
+
+static void answer_json(connection *c, int status, const char *body) {
+    blob b = json_response(status, body);
+    send_blob(c, b);
+    free(b.bytes);
+}
+
+// `line` is the request line, ended by NUL.
+static void answer(connection *c, const char *line, const char *body, size_t body_length) {
+    const char *delay;
+    if (!strncmp(line, "POST ", 5) && strstr(line, "/chat/completions")) {
+        served.requests++;
+        if (asks_for_stream(body, body_length)) {
+            c->streaming = true;
+            c->next_event = 0;
+            send_events(c);
+        } else {
+            send_blob(c, completion);
+        }
+    } else if (!strncmp(line, "POST /__pace?", 13) && (delay = strstr(line, "delay_us="))) {
+        delay_us = atoll(delay + 9);
+        answer_json(c, 200, "{}");
+    } else if (!strncmp(line, "GET /__stats ", 13)) {
+        char text[160];
+        snprintf(text, sizeof text, "{\"connections\":%lu,\"requests\":%lu,\"events\":%lu}", served.connections,
+                 served.requests, served.events);
+        answer_json(c, 200, text);
+    } else if (!strncmp(line, "GET ", 4)) {
+        answer_json(c, 200, "{}");
+    } else {
+        answer_json(c, 404, "{\"error\":{\"message\":\"nothing here\",\"type\":\"invalid_request_error\"}}");
+    }
+}
+
+// Answer every request that is complete, unless a stream is under way.
+static void answer_requests(connection *c) {
+    while (!c->dead && !c->streaming && c->in_len) {
+        char *end = memmem(c->in, c->in_len, "\r\n\r\n", 4);
+        if (!end) return;
+        size_t head = end + 4 - c->in, length = head + content_length(c->in, end);
+        if (length > MAX_REQUEST) {
+            hang_up(c);
+            return;
+        }
+        if (c->in_len < length) return;
+        *(char *)memchr(c->in, '\r', head) = 0;
+        answer(c, c->in, c->in + head, length - head);
+        memmove(c->in, c->in + length, c->in_len - length);
+        c->in_len -= length;
+    }
+}
+
+static void receive(connection *c) {
+    for (;;) {
+        if (c->in_len == c->in_cap) {
+            if (c->in_cap > MAX_REQUEST) {
+                hang_up(c);
+                return;
+            }
+            c->in = realloc(c->in, c->in_cap *= 2);
+        }
+        size_t room = c->in_cap - c->in_len;
+        ssize_t got = recv(c->fd, c->in + c->in_len, room, 0);
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+            hang_up(c);
+            return;
+        }
+        if (got < 0) break;
+        c->in_len += got;
+        if ((size_t)got < room) break;
+    }
+    answer_requests(c);
+}
+
+// ---- the loop
+
+static void welcome(int listener) {
+    int fd, on = 1;
+    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        connection *c = calloc(1, sizeof *c);
+        c->fd = fd;
+        c->in = malloc(c->in_cap = 16384);
+        watch(c, EPOLL_CTL_ADD, false);
+        served.connections++;
+    }
+}
+
+static void serve(connection *c, uint32_t events) {
+    if (c->dead) return;
+    if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
+        hang_up(c);
+        return;
+    }
+    if (events & EPOLLOUT) {
+        send_kept(c);
+        if (!c->dead && !c->out_len && c->streaming && !c->due_us) send_events(c);
+        answer_requests(c);
+    }
+    if (events & EPOLLIN && !c->dead) receive(c);
+}
+
+static void send_due_events(void) {
+    int64_t now = queue_head ? now_us() : 0;
+    while (queue_head && queue_head->due_us <= now) {
+        connection *c = queue_head;
+        dequeue(c);
+        send_events(c);
+        answer_requests(c);
+    }
+}
+
+static void free_dead(void) {
+    while (dead_connections) {
+        connection *c = dead_connections;
+        dead_connections = c->next_dead;
+        free(c->in);
+        free(c->out);
+        free(c);
+    }
+}
+
+static int listen_on(int port) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 4096)) {
+        perror("mock: can't listen");
+        exit(1);
+    }
+    return fd;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        fprintf(stderr, "usage: mock PORT\n");
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    prepare_answers();
+    int listener = listen_on(atoi(argv[1]));
+    poller = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL}, ready[BATCH];
+    epoll_ctl(poller, EPOLL_CTL_ADD, listener, &e);
+    for (;;) {
+        struct timespec wait = {0};
+        if (queue_head) {
+            int64_t left_us = queue_head->due_us - now_us();
+            if (left_us > 0) wait = (struct timespec){left_us / 1000000, left_us % 1000000 * 1000};
+        }
+        int n = epoll_pwait2(poller, ready, BATCH, queue_head ? &wait : NULL, NULL);
+        for (int i = 0; i < n; i++) {
+            if (ready[i].data.ptr)
+                serve(ready[i].data.ptr, ready[i].events);
+            else
+                welcome(listener);
+        }
+        send_due_events();
+        free_dead();
+    }
+}
