@@ -33,7 +33,7 @@ class Scenario:
     connections: tuple[int, ...] | None = None
 
     def body(self) -> bytes:
-        """A chat request of about 1.6 kB."""
+        """A chat request of about 1.5 kB."""
         return msgspec.json.encode({**_CHAT, "stream": True} if self.stream else _CHAT)
 
 
