@@ -149,9 +149,11 @@ def _distribution() -> str:
 
 
 def _first_line(*command: str) -> str:
-    """The first line that a program prints, on either stream; `unknown` if there is none."""
+    """The first line that a program prints, on either stream; `unknown` if it doesn't know what it is asked."""
     try:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except OSError:
+        return "unknown"
+    if ran.stderr.startswith("fatal:"):  # git, outside a repository
         return "unknown"
     return next(iter((ran.stdout + ran.stderr).splitlines()), "unknown").strip()
