@@ -81,7 +81,7 @@ def _foreseen(exc: BaseException | None) -> ProxyError | None:
     return None
 
 
-async def listen(runner: web.BaseRunner[web.Request], address: Address) -> asyncio.Server:
+async def listen(runner: web.BaseRunner, address: Address) -> asyncio.Server:
     """Accept connections at `address` for a runner that is set up; raises `OSError` if it can't be had."""
     loop = asyncio.get_running_loop()
     if (server := runner.server) is None:
@@ -99,7 +99,8 @@ async def listen(runner: web.BaseRunner[web.Request], address: Address) -> async
             read_bufsize=_READ_BUFFER_BYTES,
             # The gateway decompresses within its own limit.
             auto_decompress=False,
-            access_log=None,
+            # Each request's outcome is recorded by its handler. (None is documented for AppRunner, but not typed here.)
+            access_log=None,  # type: ignore[arg-type]
         )
 
     return await loop.create_server(connection, address.host, address.port, backlog=_BACKLOG, reuse_address=True)

@@ -29,6 +29,7 @@ _VERSION_AT_END = re.compile(r".*/v\d+\w*")
 _UNSAFE = re.compile(r"//|\\|[\x00-\x20\x7f]|/\.{1,2}(?=/|$)")
 # RFC 3986 §3.3: a segment's characters, less the slash's percent-encoding in a model id that holds one.
 _PATH_SAFE = "!$&'()*+,;=:@-._~"
+_QUERY_SAFE = "!$'()*,;:@-._~/"
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -65,7 +66,7 @@ class Call(msgspec.Struct, frozen=True):
             model, _, method = path.rpartition(":")
             head = model[: model.index("/models/") + len("/models/")]
             path = f"{head}{quote(model_id, safe=_PATH_SAFE)}:{method}"
-        elif self.place is ModelPlace.QUERY and model_id != self.model:
+        elif self.place is ModelPlace.QUERY:
             query = _with_model(query, model_id)
         if self.protocol is Protocol.GEMINI:
             query = _without_key(query)
@@ -115,11 +116,14 @@ def _parameters(query: str) -> list[tuple[str, str]]:
 
 def _with_model(query: str, model_id: str) -> str:
     """The query with `model_id` as the value of each `model` parameter, all else as it was."""
-    value = quote(model_id, safe=_PATH_SAFE.replace("&", "").replace("+", ""))
-    return "&".join(
-        f"{part.partition('=')[0]}={value}" if unquote_plus(part.partition("=")[0]) == "model" else part
-        for part in query.split("&")
-    )
+
+    def replaced(part: str) -> str:
+        name, _, value = part.partition("=")
+        if unquote_plus(name) != "model" or unquote_plus(value) == model_id:
+            return part
+        return f"{name}={quote(model_id, safe=_QUERY_SAFE)}"
+
+    return "&".join(map(replaced, query.split("&")))
 
 
 def _without_key(query: str) -> str:
