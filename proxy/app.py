@@ -55,7 +55,7 @@ class Proxy:
         self._gateway = Gateway(self.table, self._upstream, settings.server)
         self._runners: list[web.AppRunner] = []
         self._listeners: list[asyncio.Server] = []
-        self._grace = asyncio.timeout(None)
+        self._grace: asyncio.Timeout | None = None
 
     async def __aenter__(self) -> Self:
         admin = build_admin(self.table, self._settings.providers, self._settings.admin.token)
@@ -85,8 +85,7 @@ class Proxy:
         for listener in self._listeners:
             listener.close()
         try:
-            async with self._grace:
-                self._end_grace_in(self._settings.server.shutdown_grace_s)
+            async with asyncio.timeout(self._settings.server.shutdown_grace_s) as self._grace:
                 await self._gateway.until_idle()
         except TimeoutError:
             pass
@@ -102,10 +101,8 @@ class Proxy:
 
     def hurry(self) -> None:
         """End the grace period of a stop under way now."""
-        self._end_grace_in(0)
-
-    def _end_grace_in(self, seconds: float) -> None:
-        self._grace.reschedule(asyncio.get_running_loop().time() + seconds)
+        if self._grace is not None:
+            self._grace.reschedule(asyncio.get_running_loop().time())
 
     async def _start(self, app: web.Application, address: Address) -> Address:
         app.on_response_prepare.append(self._before_head)
