@@ -29,6 +29,7 @@ _UNLIMITED = 0
 # Below the idle time of every known provider's front end, so that they rarely close a connection we are about to use.
 _KEEPALIVE_S = 15.0
 _READ_BUFFER_BYTES = 64 * 1024
+_ONE_PIECE_BYTES = 1024 * 1024
 # The library would add these on its own; a client that didn't send them didn't mean them.
 _NOTHING_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
@@ -168,13 +169,11 @@ class Upstream:
                         client_failures.append(error)
                         raise
 
-                # The library sends bytes over 1 MiB piecemeal only if they come as a file.
-                data = io.BytesIO(payload.data) if isinstance(payload.data, bytes) else relayed(payload.data)
                 response = await self._session.request(
                     request.method,
                     URL(credential_url(request.url, provider, protocol), encoded=True),
                     headers=_merged_headers(provider, protocol, request, payload.length),
-                    data=data,
+                    data=_piecemeal(payload.data) if isinstance(payload.data, bytes) else relayed(payload.data),
                     allow_redirects=False,
                     ssl=self._tls.get(provider.name, True),
                     proxy=provider.proxy.reveal() or None,
@@ -222,6 +221,11 @@ class Upstream:
             raise refused from error
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(describe_failure(provider.name, error), provider=provider.name) from error
+
+
+def _piecemeal(data: bytes) -> bytes | io.BytesIO:
+    """The library sends bytes in one piece, and warns about large ones; a file it sends piece by piece."""
+    return data if len(data) <= _ONE_PIECE_BYTES else io.BytesIO(data)
 
 
 def _merged_headers(
