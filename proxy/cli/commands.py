@@ -1,0 +1,54 @@
+"""The group that all commands stand in, and those that run the program: serve and demo."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from proxy import __version__
+from proxy.cli.check import check
+from proxy.cli.routes import resolve, routes
+from proxy.cli.settings import CONFIG_FILE, listening_at, load_or_exit
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def main() -> None:
+    """A reverse proxy for LLM traffic whose routes are switched while requests run."""
+
+
+@main.command()
+@click.option(
+    "--config",
+    type=CONFIG_FILE,
+    metavar="FILE",
+    help="Config file. Without it: $POINTSMAN_CONFIG, ./config/proxy.yaml, ~/.config/pointsman/proxy.yaml; "
+    "without any, the providers whose keys are in the environment.",
+)
+@click.option("--listen", metavar="HOST:PORT", help="Where to take traffic, instead of server.listen.")
+def serve(config: Path | None, listen: str | None) -> None:
+    """Run the proxy in the foreground until SIGTERM or Ctrl-C."""
+    settings = load_or_exit(config)
+    if listen is not None:
+        server = msgspec.structs.replace(settings.server, listen=listening_at(listen).server.listen)
+        settings = msgspec.structs.replace(settings, server=server)
+    from proxy import app  # noqa: PLC0415 - the server, only where one is run
+
+    sys.exit(app.serve(settings))
+
+
+@main.command()
+@click.option(
+    "--listen", metavar="HOST:PORT", default="127.0.0.1:8787", show_default=True, help="Where to take traffic."
+)
+def demo(listen: str) -> None:
+    """Run the proxy in front of simulated providers; needs no key and no network."""
+    address = listening_at(listen).server.listen
+    from proxy import demo as room  # noqa: PLC0415 - the server, only where one is run
+
+    sys.exit(room.demo(str(address)))
+
+
+for command in (check, routes, resolve):
+    main.add_command(command)
