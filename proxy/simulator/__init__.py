@@ -1,0 +1,6 @@
+"""Providers made of straw, for the demo, the tests and for rehearsing incidents. Stands alone: no other room's code."""
+
+from proxy.simulator.faults import Faults
+from proxy.simulator.provider import SeenRequest, StrawProvider
+
+__all__ = ["Faults", "SeenRequest", "StrawProvider"]
