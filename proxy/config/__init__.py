@@ -1,4 +1,4 @@
-"""Settings: what they are, what is public knowledge of providers, and how a file or the environment becomes settings."""
+"""Settings, what is public knowledge of providers, and how a file or the environment becomes settings."""
 
 from proxy.config.describe import describe_settings
 from proxy.config.faults import ConfigError, Fault

@@ -12,7 +12,7 @@ from proxy.config.source import read_yaml
 
 
 def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path, home: Path) -> Path | None:
-    """The config file to use: the explicit one, `$POINTSMAN_CONFIG`'s, the project's or the user's; None if there is none.
+    """The file to use: the explicit one, `$POINTSMAN_CONFIG`'s, the project's or the user's; None if there is none.
 
     Raises `ConfigError` if a file that was asked for by name is missing.
     """

@@ -31,7 +31,9 @@ class Reply(NamedTuple):
 
 def random_cuts(body: bytes, chance: random.Random) -> list[int]:
     """Places at which to cut a body, also inside characters and line ends."""
-    return sorted(chance.sample(range(1, len(body)), min(chance.randint(0, 12), len(body) - 1))) if len(body) > 1 else []
+    return (
+        sorted(chance.sample(range(1, len(body)), min(chance.randint(0, 12), len(body) - 1))) if len(body) > 1 else []
+    )
 
 
 class RecordedProvider:
@@ -43,7 +45,7 @@ class RecordedProvider:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.origin = "http://127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+        self.origin = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:

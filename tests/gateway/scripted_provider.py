@@ -45,7 +45,7 @@ class ScriptedProvider:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.origin = "http://127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+        self.origin = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         self.section = {"base_url": f"{self.origin}/v1", "protocols": {"openai": "", "anthropic": ""}, "api_key": "key"}
         return self
 

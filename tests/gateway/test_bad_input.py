@@ -1,12 +1,15 @@
 """Whatever a client sends, it gets a clear error in its own protocol's shape, and the log stays free of tracebacks."""
 
 import asyncio
+import gzip
 import json
 import logging
-from collections.abc import Iterator
+import zlib
+from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from proxy.app import Proxy
 from proxy.simulator import StrawProvider
@@ -72,7 +75,9 @@ async def test_unknown_content_type_is_read_as_json(
     """What the body says counts, not its label: `curl -d` says it were a form."""
     for label in ("application/x-www-form-urlencoded", "text/plain", "application/x-unheard-of"):
         async with http.post(
-            url(proxy, "/v1/chat/completions"), data=b'{"model": "fast", "messages": []}', headers={"Content-Type": label}
+            url(proxy, "/v1/chat/completions"),
+            data=b'{"model": "fast", "messages": []}',
+            headers={"Content-Type": label},
         ) as response:
             assert response.status == 200
     async with http.post(
@@ -83,12 +88,10 @@ async def test_unknown_content_type_is_read_as_json(
 
 async def test_body_over_the_limit(make_proxy: MakeProxy, straw: StrawProvider, http: aiohttp.ClientSession) -> None:
     """413 beyond the limit, whether the length is announced, chunked, or hidden in compression."""
-    import gzip
-
     proxy = await make_proxy(server={"max_body_bytes": 10_000}, providers={"straw": provider_section(straw)})
     large = json.dumps({"model": "straw:m", "messages": [], "x": "y" * 10_000}).encode()
 
-    async def chunked() -> "asyncio.Any":
+    async def chunked() -> AsyncIterator[bytes]:
         yield large
 
     for data, headers in (
@@ -107,9 +110,6 @@ async def test_compressed_bodies_are_forwarded_decoded(
     encoding: str, proxy: Proxy, straw: StrawProvider, http: aiohttp.ClientSession
 ) -> None:
     """A compressed body is read for its model and goes to the provider plain."""
-    import gzip
-    import zlib
-
     body = b'{"model": "fast", "messages": []}'
     raw = zlib.compressobj(wbits=-15)
     packed = {
@@ -117,7 +117,7 @@ async def test_compressed_bodies_are_forwarded_decoded(
         "deflate": zlib.compress(body),
         "raw deflate": raw.compress(body) + raw.flush(),
     }[encoding]
-    headers = {**JSON, "Content-Encoding": encoding.split()[-1]}
+    headers = {**JSON, "Content-Encoding": encoding.rpartition(" ")[2]}
     async with http.post(url(proxy, "/v1/chat/completions"), data=packed, headers=headers) as response:
         assert response.status == 200
 
@@ -128,10 +128,13 @@ async def test_compressed_bodies_are_forwarded_decoded(
 
 async def test_broken_or_unknown_compression(proxy: Proxy, http: aiohttp.ClientSession) -> None:
     """An unknown encoding is 415; a stream that is broken or ends early is 400."""
-    import gzip
-
     whole = gzip.compress(b'{"model": "fast"}')
-    for data, encoding, status in ((b"x", "br", 415), (b"x", "gzip, gzip", 415), (b"xyz", "gzip", 400), (whole[:-4], "gzip", 400)):
+    for data, encoding, status in (
+        (b"x", "br", 415),
+        (b"x", "gzip, gzip", 415),
+        (b"xyz", "gzip", 400),
+        (whole[:-4], "gzip", 400),
+    ):
         async with http.post(
             url(proxy, "/v1/chat/completions"), data=data, headers={**JSON, "Content-Encoding": encoding}
         ) as response:
@@ -219,7 +222,7 @@ async def test_wrong_paths(
     method: str, path: str, status: int, word: str, proxy: Proxy, http: aiohttp.ClientSession
 ) -> None:
     """A wrong path or method is told what there is instead."""
-    target = aiohttp.client.URL(url(proxy, path), encoded=True)
+    target = URL(url(proxy, path), encoded=True)
     async with http.request(method, target, data=b"{}", headers=JSON) as response:
         assert response.status == status
         assert word in (await response.json())["error"]["message"]

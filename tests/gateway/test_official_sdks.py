@@ -1,19 +1,22 @@
 """The official SDKs work through the proxy as they do against the provider: typed results, their own exceptions."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 
 import anthropic
 import openai
 import pytest
+from anthropic.types import MessageParam
 from google import genai
 from google.genai import types as genai_types
+from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
 
 from proxy.app import Proxy
 from proxy.simulator import Faults, StrawProvider
 from tests.conftest import url
 
-MESSAGES = [{"role": "user", "content": "Where am I?"}]
-WEATHER = {
+MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Where am I?"}]
+CLAUDE_MESSAGES: list[MessageParam] = [{"role": "user", "content": "Where am I?"}]
+WEATHER: ChatCompletionFunctionToolParam = {
     "type": "function",
     "function": {
         "name": "get_weather",
@@ -83,7 +86,9 @@ async def test_openai_tools(client: openai.AsyncOpenAI) -> None:
     ]
 
     assert whole.choices[0].message.tool_calls is not None
-    assert whole.choices[0].message.tool_calls[0].function.name == "get_weather"
+    [call] = whole.choices[0].message.tool_calls
+    assert call.type == "function"
+    assert call.function.name == "get_weather"
     assert names == ["get_weather"]
 
 
@@ -128,7 +133,7 @@ async def test_unknown_model_is_not_found(client: openai.AsyncOpenAI, claude: an
     with pytest.raises(openai.NotFoundError) as unknown:
         await client.chat.completions.create(model="fsat", messages=MESSAGES)
     with pytest.raises(anthropic.NotFoundError) as claude_unknown:
-        await claude.messages.create(model="fsat", max_tokens=5, messages=MESSAGES)
+        await claude.messages.create(model="fsat", max_tokens=5, messages=CLAUDE_MESSAGES)
 
     assert unknown.value.code == "model_not_found"
     assert unknown.value.param == "model"
@@ -160,16 +165,20 @@ async def test_broken_stream_raises(
     straw.faults = Faults(reset_mid_stream_after=4)
 
     stream = await client.chat.completions.create(model="fast", messages=MESSAGES, stream=True)
-    seen = 0
+    seen: list[object] = []
     with pytest.raises(openai.APIError, match="broke off"):
-        async for _ in stream:
-            seen += 1
-    claude_stream = await claude.messages.create(model="fast", max_tokens=50, messages=MESSAGES, stream=True)
+        await collect(stream, seen)
+    claude_stream = await claude.messages.create(model="fast", max_tokens=50, messages=CLAUDE_MESSAGES, stream=True)
     with pytest.raises(anthropic.APIError, match="broke off"):
-        async for _ in claude_stream:
-            pass
+        await collect(claude_stream, [])
 
-    assert seen > 0
+    assert seen
+
+
+async def collect(stream: AsyncIterable[object], seen: list[object]) -> None:
+    """Read a stream to its end, keeping what came."""
+    async for item in stream:
+        seen += [item]
 
 
 async def test_unreachable_provider(client: openai.AsyncOpenAI, straw: StrawProvider) -> None:
@@ -185,10 +194,10 @@ async def test_unreachable_provider(client: openai.AsyncOpenAI, straw: StrawProv
 
 async def test_anthropic_messages(claude: anthropic.AsyncAnthropic) -> None:
     """Messages, streams and token counts come back typed, in Anthropic's own protocol."""
-    message = await claude.messages.create(model="fast", max_tokens=50, messages=MESSAGES)
-    async with claude.messages.stream(model="fast", max_tokens=50, messages=MESSAGES) as stream:
+    message = await claude.messages.create(model="fast", max_tokens=50, messages=CLAUDE_MESSAGES)
+    async with claude.messages.stream(model="fast", max_tokens=50, messages=CLAUDE_MESSAGES) as stream:
         streamed = await stream.get_final_message()
-    counted = await claude.messages.count_tokens(model="fast", messages=MESSAGES)
+    counted = await claude.messages.count_tokens(model="fast", messages=CLAUDE_MESSAGES)
 
     assert message.model == streamed.model == "straw-small"
     assert message.content[0].type == "text"
@@ -202,6 +211,7 @@ async def test_anthropic_models_list(claude: anthropic.AsyncAnthropic) -> None:
     assert [model.id async for model in claude.models.list()] == ["fast"]
 
 
+@pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")  # of Google's SDK, which uses aiohttp so
 async def test_gemini_generate_content(proxy: Proxy) -> None:
     """Google's SDK, which names the model in the path, works streaming and not."""
     client = genai.Client(

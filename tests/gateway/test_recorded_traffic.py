@@ -10,13 +10,14 @@ import base64
 import gzip
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from proxy.app import Proxy
 from proxy.routing import DynamicRoute, RouteEndpoint
@@ -75,9 +76,8 @@ def renamed(name: str, path: str, model: str, body: bytes) -> tuple[str, bytes]:
     if name.startswith("gemini"):
         return path.replace(f"/models/{model}:", "/models/swap%2Fme%3Anow:"), body
     # Written independently of the code under test: the key that a JSON parser takes for the document's own.
-    for start in range(len(body)):
-        start = body.find(b'"model"', start)
-        value = body.index(b'"', start + 7)
+    for key in re.finditer(rb'"model"', body):
+        value = body.index(b'"', key.end())
         end = value + len(json.dumps(model, ensure_ascii=False).encode())
         candidate = body[:value] + json.dumps(VIRTUAL).encode() + body[end:]
         try:
@@ -101,8 +101,6 @@ async def proxy(make_proxy: MakeProxy, provider: RecordedProvider) -> Proxy:
     return await make_proxy(providers={"recorded": section})
 
 
-
-
 @pytest.mark.parametrize("name", PATHS)
 async def test_recorded_exchanges_pass_byte_for_byte(
     name: str, proxy: Proxy, provider: RecordedProvider, http: aiohttp.ClientSession
@@ -122,9 +120,7 @@ async def test_recorded_exchanges_pass_byte_for_byte(
         asked_path, asked_body = renamed(name, path, model, body)
 
         sent = {k: v for k, v in exchange["request"]["headers"].items() if k not in {"content-length", "host"}}
-        async with http.post(
-            aiohttp.client.URL(url(proxy, asked_path), encoded=True), data=asked_body, headers=sent
-        ) as response:
+        async with http.post(URL(url(proxy, asked_path), encoded=True), data=asked_body, headers=sent) as response:
             got = await response.read()
 
         assert got == answer, exchange["id"]
