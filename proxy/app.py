@@ -1,6 +1,7 @@
 """The composition root: builds the program out of its rooms, runs it, and stops it without losing a request."""
 
 import asyncio
+import logging
 import signal
 import sys
 from types import TracebackType
@@ -15,6 +16,7 @@ from proxy.gateway import Gateway
 from proxy.gateway.relay import HAS_NO_CONTENT_TYPE
 from proxy.gateway.server import listen
 from proxy.routing import ConfigRoutingTable, DynamicRoutingTable
+from proxy.telemetry import logging_to_stderr
 from proxy.upstream import Upstream
 
 # For what is still running when the grace period is over.
@@ -43,11 +45,11 @@ class Proxy:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.address = settings.server.listen
-        self.admin_address = settings.admin.listen or settings.server.listen
-        if not settings.admin.token and not self.admin_address.is_loopback:
+        self.admin_address = settings.admin_address
+        if not settings.is_admin_guarded:
             message = (
-                f"The admin plane would listen on {self.admin_address}, beyond this machine, without a token: "
-                "set admin.token, or put it on a loopback address with admin.listen."
+                f"the admin plane would listen on {self.admin_address}, beyond this machine, without a token: "
+                "set admin.token, or put it on a loopback address with admin.listen"
             )
             raise StartError(message)
         self.table = DynamicRoutingTable(ConfigRoutingTable(settings.providers, settings.models))
@@ -96,7 +98,7 @@ class Proxy:
         settings = self._settings
         return (
             f"Pointsman takes traffic at http://{self.address} (admin page: http://{self.admin_address}/admin/, "
-            f"{len(settings.providers)} providers, {len(settings.models)} models, from {settings.source})"
+            f"providers: {len(settings.providers)}, models: {len(settings.models)}, from {settings.source})"
         )
 
     def hurry(self) -> None:
@@ -130,14 +132,14 @@ class Proxy:
         await self._upstream.__aexit__(None, None, None)
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, log_level: int = logging.INFO) -> int:
     """Run the proxy in the foreground until SIGTERM or SIGINT; a second signal ends the grace period.
 
     Returns the exit status: 0 after a clean stop, 1 where an address could not be had, 2 for an unsafe configuration.
     """
     try:
         proxy = Proxy(settings)
-        with asyncio.Runner(loop_factory=event_loop) as runner:
+        with logging_to_stderr(log_level), asyncio.Runner(loop_factory=event_loop) as runner:
             runner.run(run_until_signal(proxy))
     except StartError as error:
         print(f"pointsman: {error}", file=sys.stderr)  # noqa: T201 - this is the program's own line

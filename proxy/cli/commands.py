@@ -1,5 +1,6 @@
 """The group that all commands stand in, and those that run the program: serve and demo."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -27,7 +28,14 @@ def main() -> None:
     "without any, the providers whose keys are in the environment.",
 )
 @click.option("--listen", metavar="HOST:PORT", help="Where to take traffic, instead of server.listen.")
-def serve(config: Path | None, listen: str | None) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="What to log; each request has a line at info.",
+)
+def serve(config: Path | None, listen: str | None, log_level: str) -> None:
     """Run the proxy in the foreground until SIGTERM or Ctrl-C."""
     settings = load_or_exit(config)
     if listen is not None:
@@ -35,7 +43,7 @@ def serve(config: Path | None, listen: str | None) -> None:
         settings = msgspec.structs.replace(settings, server=server)
     from proxy import app  # noqa: PLC0415 - the server, only where one is run
 
-    sys.exit(app.serve(settings))
+    sys.exit(app.serve(settings, logging.getLevelNamesMapping()[log_level.upper()]))
 
 
 @main.command()

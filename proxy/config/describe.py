@@ -18,7 +18,7 @@ def describe_settings(settings: Settings) -> dict[str, object]:
             "shutdown_grace_s": settings.server.shutdown_grace_s,
         },
         "admin": {
-            "listen": str(settings.admin.listen or settings.server.listen),
+            "listen": str(settings.admin_address),
             "token": _masked(settings.admin.token),
         },
         "providers": {name: _provider(provider) for name, provider in settings.providers.items()},
@@ -65,14 +65,18 @@ def _own(endpoint: Endpoint) -> dict[str, object]:
 
 
 def _warnings(settings: Settings) -> list[str]:
-    keyless = [
+    warnings = [
         f"providers.{name}: no api_key, so requests go there without a credential"
         for name, provider in settings.providers.items()
         if not provider.api_key and any(spec.auth is not AuthStyle.NONE for spec in provider.protocols.values())
     ]
     if not settings.providers:
-        keyless.append("no providers: nothing can be routed")
-    return keyless
+        warnings.append("providers: there are none, so nothing can be routed")
+    if not settings.is_admin_guarded:
+        warnings.append(
+            f"admin.token: not set, so the proxy won't start with its admin plane on {settings.admin_address}"
+        )
+    return warnings
 
 
 def _masked(secret: Secret) -> str | None:

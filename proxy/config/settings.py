@@ -170,3 +170,13 @@ class Settings(msgspec.Struct, frozen=True):
     models: dict[str, Model] = {}
     source: str = "defaults"
     """Where the settings came from, in words: a file's path or `environment`."""
+
+    @property
+    def admin_address(self) -> Address:
+        """Where the admin plane listens."""
+        return self.admin.listen or self.server.listen
+
+    @property
+    def is_admin_guarded(self) -> bool:
+        """Whether nobody but this machine can reach the admin plane without its token."""
+        return bool(self.admin.token) or self.admin_address.is_loopback

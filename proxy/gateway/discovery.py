@@ -9,35 +9,13 @@ from aiohttp import web
 
 from proxy.errors import NotFoundError, UnknownModelError
 from proxy.routing import DynamicRoutingTable, ModelEntry
+from proxy.routing.names import neighbours
 
 # A client's own prefix (`/openai/v1/models`) doesn't count.
 _MODELS = re.compile(r"(?:/.*)?/v1/models(?:/(?P<id>.+))?")
 _ROUTES = re.compile(r"(?:/.*)?/v1/routes")
 
-_UNKNOWN_TIME = "1970-01-01T00:00:00Z"
-
-
-class ListedModel(msgspec.Struct, omit_defaults=True):
-    """A model as OpenAI's list shows it, with the fields that Anthropic's SDK reads beside them.
-
-    https://platform.openai.com/docs/api-reference/models/object, https://platform.claude.com/docs/en/api/models-list.
-    When a model came into being is not known, so both say the beginning of time.
-    """
-
-    id: str
-    owned_by: str
-    object: str = "model"
-    created: int = 0
-    type: str = "model"
-    display_name: str = ""
-    created_at: str = _UNKNOWN_TIME
-    provider: str = ""
-    name: str | None = None
-    description: str | None = None
-    max_input_tokens: int | None = None
-    max_output_tokens: int | None = None
-    input_modalities: tuple[str, ...] = ()
-    output_modalities: tuple[str, ...] = ()
+Listed = dict[str, object]
 
 
 def discover(table: DynamicRoutingTable, path: str, query: Mapping[str, str]) -> web.Response:
@@ -55,13 +33,13 @@ def discover(table: DynamicRoutingTable, path: str, query: Mapping[str, str]) ->
             "object": "list",
             "data": selected,
             "has_more": False,
-            "first_id": selected[0].id if selected else None,
-            "last_id": selected[-1].id if selected else None,
+            "first_id": selected[0]["id"] if selected else None,
+            "last_id": selected[-1]["id"] if selected else None,
         }
     )
 
 
-def _list_models(table: DynamicRoutingTable) -> dict[str, ListedModel]:
+def _list_models(table: DynamicRoutingTable) -> dict[str, Listed]:
     """Every routable name with what is known of it, sorted."""
     known = {entry.id: entry for entry in table.list_models()}
     return {
@@ -70,35 +48,41 @@ def _list_models(table: DynamicRoutingTable) -> dict[str, ListedModel]:
     }
 
 
-def _listed(entry: ModelEntry, provider: str) -> ListedModel:
-    """The model as it is routed now: a dynamic route may have moved it to another provider."""
-    return ListedModel(
-        id=entry.id,
-        owned_by=provider,
-        display_name=entry.name or entry.id,
-        provider=provider,
-        name=entry.name,
-        description=entry.description,
-        max_input_tokens=entry.max_input_tokens,
-        max_output_tokens=entry.max_output_tokens,
-        input_modalities=entry.input_modalities,
-        output_modalities=entry.output_modalities,
-    )
+def _listed(entry: ModelEntry, provider: str) -> Listed:
+    """A model as OpenAI's list shows it, with the fields that Anthropic's SDK reads beside them.
+
+    https://platform.openai.com/docs/api-reference/models/object, https://platform.claude.com/docs/en/api/models-list.
+    The owner is who serves it now: a dynamic route may have moved it. When a model came into being is not known, so
+    both protocols are told the beginning of time.
+    """
+    known = {name: value for name, value in msgspec.structs.asdict(entry).items() if value}
+    return {
+        "object": "model",
+        "created": 0,
+        "owned_by": provider,
+        "type": "model",
+        "display_name": entry.name or entry.id,
+        "created_at": "1970-01-01T00:00:00Z",
+        **known,
+        "provider": provider,
+    }
 
 
-def _one(listed: Mapping[str, ListedModel], name: str) -> ListedModel:
+def _one(listed: Mapping[str, Listed], name: str) -> Listed:
     if name not in listed:
-        raise UnknownModelError(name)
+        raise UnknownModelError(name, neighbours(name, list(listed)))
     return listed[name]
 
 
-def _matches(model: ListedModel, query: Mapping[str, str]) -> bool:
-    return (
-        query.get("provider", model.provider) == model.provider
-        and query.get("id", model.id) == model.id
-        and ("input_modality" not in query or query["input_modality"] in model.input_modalities)
-        and ("output_modality" not in query or query["output_modality"] in model.output_modalities)
+def _matches(model: Listed, query: Mapping[str, str]) -> bool:
+    return all(query[name] == model[name] for name in ("provider", "id") if name in query) and all(
+        query[name] in _modalities(model, name) for name in ("input_modality", "output_modality") if name in query
     )
+
+
+def _modalities(model: Listed, name: str) -> tuple[str, ...]:
+    found = model.get(name.replace("modality", "modalities"), ())
+    return found if isinstance(found, tuple) else ()
 
 
 def _json(content: object) -> web.Response:
