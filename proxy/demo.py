@@ -76,7 +76,7 @@ def _what_to_try(listen: str, straw: list[StrawProvider]) -> str:
 Three simulated providers ({", ".join(_PROVIDERS)}) stand behind the proxy. Ctrl-C ends the demo.
 
 Ask for a model; the answer says who gave it:
-  curl {url}/v1/chat/completions -H 'Content-Type: application/json' \\
+  curl {url}/v1/chat/completions \\
     -d '{{"model": "gpt-4o", "messages": [{{"role": "user", "content": "Where am I?"}}]}}'
 
 The same from Python, streamed:
@@ -88,7 +88,7 @@ The same from Python, streamed:
 
 Now alpha falls ill, and you switch the points:
   curl -X PUT {faults} -d '{{"error_rate": 1.0}}'
-  curl {url}/admin/routes -H 'Content-Type: application/json' \\
+  curl {url}/admin/routes \\
     -d '{{"model": "gpt-4o", "endpoints": [{{"provider": "beta", "model_id": "straw-large"}}]}}'
 
 Or do it on the admin page: {url}/admin/

@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import hdrs, web
 
+from proxy.admin.guard import is_from_page
 from proxy.errors import InvalidRequestError, PayloadTooLargeError, RequestTimeoutError, UnsupportedEncodingError
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -18,12 +19,12 @@ class UnsupportedContentTypeError(InvalidRequestError):
 
 
 async def read_body(request: web.Request, content_type: str) -> bytes:
-    """The whole body of a request that says it is of `content_type`.
+    """The whole body of a request, which must say that it is of `content_type` if a web page sent it.
 
-    Insisting on the type keeps other sites' forms out, which can't send JSON. Raises an `InvalidRequestError` with
-    status 408, 413 or 415.
+    That keeps other sites' forms out, which can't send JSON. A program such as curl, which calls every body a form
+    unless told otherwise, is taken at the body's word. Raises an `InvalidRequestError` with status 408, 413 or 415.
     """
-    if request.content_type != content_type:
+    if request.content_type != content_type and is_from_page(request):
         message = f"This call reads {content_type}, not {request.content_type[:80]}: set the Content-Type header."
         raise UnsupportedContentTypeError(message)
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":

@@ -12,7 +12,6 @@ import hmac
 import logging
 import re
 from base64 import b64decode
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -91,18 +90,23 @@ def _require_loopback_name(request: web.Request) -> None:
         )
 
 
-def _refuse_cross_site(request: web.Request) -> None:
-    """Refuse a change that a page of another site asks for.
+def is_from_page(request: web.Request) -> bool:
+    """Whether a browser sent the request for a page.
 
-    Browsers say where a request comes from in Sec-Fetch-Site, or at least in Origin; other clients send neither.
+    Browsers say where a request that changes something comes from in Sec-Fetch-Site, or at least in Origin; other
+    clients send neither.
     """
-    if request.method in _SAFE_METHODS:
+    return "Sec-Fetch-Site" in request.headers or hdrs.ORIGIN in request.headers
+
+
+def _refuse_cross_site(request: web.Request) -> None:
+    """Refuse a change that a page of another site asks for."""
+    if request.method in _SAFE_METHODS or not is_from_page(request):
         return
     site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get(hdrs.ORIGIN)
     if site is not None:
         own = site in {"same-origin", "none"}
     else:
-        own = origin is None or urlsplit(origin).netloc.lower() == request.headers.get(hdrs.HOST, "").lower()
+        own = request.headers[hdrs.ORIGIN].partition("://")[2].lower() == request.headers.get(hdrs.HOST, "").lower()
     if not own:
         raise ForbiddenError("Another site's page asked for this change. Make it from the admin page itself.")

@@ -1,0 +1,214 @@
+"""The program as an operator runs it: started, watched and stopped from outside."""
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+
+from proxy.simulator import StrawProvider
+from tests.conftest import provider_section
+from tests.gateway.scripted_provider import EVENTS, HEAD, Connection, ScriptedProvider
+
+Start = Callable[..., Awaitable[tuple[Process, str]]]
+ASK = {"model": "up:m", "messages": [], "stream": True}
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Start `pointsman serve` with a config and wait for its line; gives the process and its origin."""
+    async with AsyncExitStack() as stack:
+
+        async def run(**sections: object) -> tuple[Process, str]:
+            config = tmp_path / "proxy.yaml"
+            config.write_text(yaml.safe_dump(sections))
+            process = await stack.enter_async_context(
+                program("serve", "--config", str(config), "--listen", "127.0.0.1:0")
+            )
+            assert process.stdout is not None
+            async with asyncio.timeout(20):
+                line = (await process.stdout.readline()).decode()
+            match = re.search(r"http://127\.0\.0\.1:\d+", line)
+            assert match, line
+            return process, match[0]
+
+        yield run
+
+
+@asynccontextmanager
+async def program(*arguments: str, **environ: str) -> AsyncIterator[Process]:
+    """`pointsman` as a process of its own, ended with the context."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "proxy", *arguments, stdout=PIPE, stderr=PIPE, env={"PATH": "/usr/bin:/bin", **environ}
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_a_stop_waits_for_streams(start: Start, http: aiohttp.ClientSession) -> None:
+    """After SIGTERM a stream under way ends whole, nobody new gets in, and the exit status is 0."""
+    go_on = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.send(EVENTS)
+        await connection.send_chunk(b"data: 1\n\n")
+        await go_on.wait()
+        await connection.send_chunk(b"data: 2\n\n")
+        await connection.send_chunk(b"")
+
+    async with ScriptedProvider(script) as provider:
+        process, origin = await start(providers={"up": provider.section})
+        async with http.get(f"{origin}/readyz") as ready:
+            assert ready.status == 200
+        async with http.post(f"{origin}/v1/chat/completions", json=ASK) as response:
+            first = await response.content.readany()
+            process.send_signal(signal.SIGTERM)
+            await refused(origin)
+            go_on.set()
+            rest = await response.content.read()
+        async with asyncio.timeout(10):
+            status = await process.wait()
+
+    assert (first, rest, status) == (b"data: 1\n\n", b"data: 2\n\n", 0)
+
+
+async def refused(origin: str) -> None:
+    """Wait until nobody listens any more."""
+    host, _, port = origin.removeprefix("http://").partition(":")
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, int(port))
+            except ConnectionError:
+                return
+            writer.close()
+            await writer.wait_closed()
+
+
+async def test_a_second_signal_ends_the_grace_period(start: Start, http: aiohttp.ClientSession) -> None:
+    """A second SIGTERM ends what is still running; the exit status is 0 all the same."""
+
+    async def script(connection: Connection) -> None:
+        await connection.send(EVENTS)
+        await connection.send_chunk(b"data: 1\n\n")
+        await connection.closed()
+
+    async with ScriptedProvider(script) as provider:
+        process, origin = await start(providers={"up": provider.section})
+        async with http.post(f"{origin}/v1/chat/completions", json=ASK) as response:
+            await response.content.readany()
+            process.send_signal(signal.SIGTERM)
+            await refused(origin)
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.content.read()
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+
+
+async def test_memory_stays_flat_behind_a_slow_reader(start: Start) -> None:
+    """300 MB through a reader of 30 MB/s: the process grows by less than 20 MB."""
+    total = 300 * 1000 * 1000
+
+    async def script(connection: Connection) -> None:
+        await connection.send(HEAD % b"application/octet-stream")
+        piece = b"x" * 1_000_000
+        for _ in range(total // len(piece)):
+            await connection.send_chunk(piece)
+        await connection.send_chunk(b"")
+
+    async with ScriptedProvider(script) as provider:
+        process, origin = await start(providers={"up": provider.section})
+        before = resident_bytes(process)
+        peak, received = before, 0
+        async for size in read_slowly(origin, bytes_per_s=30_000_000):
+            received += size
+            peak = max(peak, resident_bytes(process))
+
+    assert received >= total
+    assert peak - before < 20 * MIB
+
+
+def resident_bytes(process: Process) -> int:
+    """The memory that the process holds just now."""
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096
+
+
+async def read_slowly(origin: str, bytes_per_s: int) -> AsyncIterator[int]:
+    """Ask for an answer and take it at this pace; gives the size of each piece, to the end of the answer."""
+    host, _, port = origin.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=256 * 1024)
+    body = json.dumps(ASK).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    loop = asyncio.get_running_loop()
+    begun, received = loop.time(), 0
+    while piece := await reader.read(1_000_000):
+        received += len(piece)
+        yield len(piece)
+        # The pace is the point here: this is a slow reader.
+        await asyncio.sleep(max(0.0, begun + received / bytes_per_s - loop.time()))
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_exit_status_and_one_line_for_what_cannot_start(tmp_path: Path) -> None:
+    """A port that is taken is 1; an admin plane open to the network is 2. One line each, no traceback."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        busy = f"127.0.0.1:{taken.getsockname()[1]}"
+        for listen, status, word in ((busy, 1, "in use"), ("0.0.0.0:0", 2, "token")):
+            config = tmp_path / "proxy.yaml"
+            config.write_text("providers: {}")
+            async with program("serve", "--config", str(config), "--listen", listen) as process:
+                _, errors = await asyncio.wait_for(process.communicate(), 20)
+            assert process.returncode == status
+            assert word in errors.decode()
+            assert len(errors.decode().strip().splitlines()) == 1
+
+
+async def test_admin_plane_on_a_listener_of_its_own(
+    start: Start, http: aiohttp.ClientSession, straw: StrawProvider
+) -> None:
+    """With `admin.listen` the data plane's listener has no admin plane, and the other has only that."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        admin = f"127.0.0.1:{free.getsockname()[1]}"
+    _, origin = await start(providers={"up": provider_section(straw)}, admin={"listen": admin})
+    swap = {"model": "fast", "endpoints": [{"provider": "up", "model_id": "m"}]}
+    async with http.post(f"{origin}/admin/routes", json=swap) as here:
+        assert here.status == 404
+    async with http.post(f"http://{admin}/admin/routes", json=swap) as there:
+        assert there.status == 200
+    async with http.post(f"http://{admin}/v1/chat/completions", json=ASK) as data:
+        assert data.status == 404
+    async with http.post(f"{origin}/v1/chat/completions", json={**ASK, "model": "fast"}) as answer:
+        assert answer.headers["x-pointsman-revision"] == "1"
+
+
+async def test_zero_config(tmp_path: Path) -> None:
+    """Without a config file every known provider whose key is in the environment is there; no key is printed."""
+    async with program("serve", "--listen", "127.0.0.1:0", HOME=str(tmp_path), GROQ_API_KEY="gsk-canary") as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(20):
+            line = (await process.stdout.readline()).decode()
+        process.send_signal(signal.SIGTERM)
+        _, errors = await process.communicate()
+
+    assert "canary" not in line + errors.decode()
+    assert process.returncode == 0
