@@ -1,91 +1,116 @@
 """What settings come to, for people and programs to read: complete, and without a single character of a secret."""
 
+from collections.abc import Iterator, Mapping
+from enum import Enum
 from urllib.parse import urlsplit
 
-from proxy.config.settings import AuthStyle, Endpoint, Model, Provider, Secret, Settings
+import msgspec
+
+from proxy.config.known import KNOWN_PROVIDERS
+from proxy.config.settings import Address, AuthStyle, Endpoint, Model, Provider, Secret, Settings
 
 _MASK = "***"
 
 
 def describe_settings(settings: Settings) -> dict[str, object]:
-    """The settings as JSON-able values, secrets masked, with `warnings` about what will probably not work."""
+    """The settings as JSON-able values, secrets masked, with `warnings` about what will probably not work.
+
+    A secret that is not set is null.
+    """
     return {
         "source": settings.source,
-        "server": {
-            "listen": str(settings.server.listen),
-            "max_body_bytes": settings.server.max_body_bytes,
-            "client_idle_s": settings.server.client_idle_s,
-            "shutdown_grace_s": settings.server.shutdown_grace_s,
-        },
-        "admin": {
-            "listen": str(settings.admin_address),
-            "token": _masked(settings.admin.token),
-        },
+        "server": _plain(settings.server),
+        "admin": {"listen": str(settings.admin_address), "token": _plain(settings.admin.token)},
         "providers": {name: _provider(provider) for name, provider in settings.providers.items()},
         "models": {name: _model(model) for name, model in settings.models.items()},
-        "warnings": _warnings(settings),
+        "warnings": list(_warnings(settings)),
     }
 
 
 def _provider(provider: Provider) -> dict[str, object]:
     return {
-        "protocols": {
-            str(protocol): {"base_url": spec.base_url, "auth": str(spec.auth), "only": list(spec.only)}
-            for protocol, spec in provider.protocols.items()
-        },
-        "api_key": _masked(provider.api_key),
-        "headers": {name: _masked(value) for name, value in provider.headers},
-        "timeouts": {
-            "connect_s": provider.timeouts.connect_s,
-            "first_byte_s": provider.timeouts.first_byte_s,
-            "idle_s": provider.timeouts.idle_s,
-        },
+        "protocols": _plain(provider.protocols),
+        "api_key": _plain(provider.api_key),
+        "headers": _headers(provider.headers),
+        "timeouts": _plain(provider.timeouts),
         "ca_bundle": provider.ca_bundle,
-        "proxy": _host_of(provider.proxy),
+        "proxy": _without_credential(provider.proxy),
     }
 
 
 def _model(model: Model) -> dict[str, object]:
-    return {
-        "strategy": str(model.strategy),
-        "endpoints": [
-            {"provider": endpoint.provider, "model_id": endpoint.model_id, "weight": endpoint.weight, **_own(endpoint)}
-            for endpoint in model.endpoints
-        ],
+    said = {name: _plain(getattr(model, name)) for name in model.__struct_fields__ if name != "endpoints"}
+    return {"endpoints": [_endpoint(endpoint) for endpoint in model.endpoints], **said}
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "provider": endpoint.provider,
+        "model_id": endpoint.model_id,
+        "weight": endpoint.weight,
     }
+    if (overrides := endpoint.overrides) is not None:
+        shown |= {"headers": _headers(overrides.headers), "timeouts": _plain(overrides.timeouts)}
+    return shown
 
 
-def _own(endpoint: Endpoint) -> dict[str, object]:
-    if endpoint.overrides is None:
-        return {}
-    own: dict[str, object] = {"headers": {name: _masked(value) for name, value in endpoint.overrides.headers}}
-    if (timeouts := endpoint.overrides.timeouts) is not None:
-        own["timeouts"] = {"first_byte_s": timeouts.first_byte_s, "idle_s": timeouts.idle_s}
-    return own
+def _headers(headers: tuple[tuple[str, Secret], ...]) -> dict[str, object]:
+    return {name: _plain(value) for name, value in headers}
 
 
-def _warnings(settings: Settings) -> list[str]:
-    warnings = [
-        f"providers.{name}: no api_key, so requests go there without a credential"
-        for name, provider in settings.providers.items()
-        if not provider.api_key and any(spec.auth is not AuthStyle.NONE for spec in provider.protocols.values())
-    ]
-    if not settings.providers:
-        warnings.append("providers: there are none, so nothing can be routed")
-    if not settings.is_admin_guarded:
-        warnings.append(
-            f"admin.token: not set, so the proxy won't start with its admin plane on {settings.admin_address}"
-        )
-    return warnings
+def _plain(value: object) -> object:
+    """A value of the settings as JSON has it."""
+    match value:
+        case Secret():
+            return _MASK if value else None
+        case Address() | Enum():
+            return str(value)
+        case msgspec.Struct():
+            return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return value
 
 
-def _masked(secret: Secret) -> str | None:
-    return _MASK if secret else None
-
-
-def _host_of(proxy: Secret) -> str | None:
-    """An outgoing proxy without the user and password that may stand in its URL."""
+def _without_credential(proxy: Secret) -> str | None:
+    """An outgoing proxy without the name and password that may stand in its URL."""
     if not proxy:
         return None
     parts = urlsplit(proxy.reveal())
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+    _, credential, host = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{_MASK}@{host}" if credential else f"{parts.scheme}://{host}"
+
+
+def _warnings(settings: Settings) -> Iterator[str]:
+    if not settings.is_admin_guarded:
+        yield f"admin.token: not set, so the proxy won't start with its admin plane on {settings.admin_address}"
+    if not settings.providers:
+        yield "providers: there are none, so nothing can be routed"
+    without_key = {name: why for name, provider in settings.providers.items() if (why := _lacks_key(provider))}
+    for name, why in without_key.items():
+        yield f"providers.{name}: no key, so requests go there without a credential; {why}"
+    for name, model in settings.models.items():
+        for provider in dict.fromkeys(endpoint.provider for endpoint in model.endpoints):
+            if provider in without_key:
+                yield f"models.{name}: leads to {provider}, which has no key"
+
+
+def _lacks_key(provider: Provider) -> str | None:
+    """What to do about a key that is missing; None if there is one, or if none is needed on the way to this machine."""
+    hosts = {urlsplit(each.base_url).hostname or "" for each in provider.protocols.values()}
+    if (
+        provider.api_key
+        or all(each.auth is AuthStyle.NONE for each in provider.protocols.values())
+        or all(Address(host, 0).is_loopback for host in hosts)
+    ):
+        return None
+    known = KNOWN_PROVIDERS.get(provider.name)
+    if known is None or not known.key_variables:
+        return "set api_key, or auth: none"
+    variables = " or ".join(known.key_variables)
+    if known.base_url is not None and hosts == {urlsplit(known.base_url).hostname}:
+        return f"set {variables} in the environment, or api_key"
+    return f"set api_key, since {variables} is sent to the host only that it is meant for"

@@ -1,19 +1,26 @@
-"""Faults of a config file: collected all, then raised once."""
+"""What is wrong with a configuration, and where."""
 
+import json
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 import msgspec
 
+Path = tuple[str | int, ...]
+"""The keys and indices that lead to a value."""
+
+_PLAIN_KEY = re.compile(r"[\w-]+")
+
 
 class Fault(msgspec.Struct, frozen=True):
-    """One thing wrong with the configuration.
+    """One thing that is wrong.
 
     Attributes:
-        file: its name as the user gave it.
-        line: where, from 1; None if it is nowhere in particular.
-        path: the key, as `providers.openai.base_url`; "" for the document.
-        message: what was expected and what was found.
+        file: where the document came from.
+        line: counted from 1; None where there is none, as in a plain mapping.
+        path: the value at fault, such as `models.fast.endpoints[0].weight`; empty for the document as a whole.
+        message: what is wrong and what was expected; never a secret.
     """
 
     file: str
@@ -23,47 +30,35 @@ class Fault(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+        return ": ".join(part for part in (place, self.path, self.message) if part)
 
 
 class ConfigError(Exception):
-    """The configuration can't be used; `faults` has everything that is wrong with it."""
+    """The configuration can't be used.
 
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("\n".join(map(str, faults)))
-        self.faults = faults
-
-
-class Faults:
-    """Collects faults while a document is read.
-
-    Args:
-        file: the document's name.
+    Attributes:
+        faults: everything that is wrong with it, in the order of the lines.
     """
 
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self._faults: list[Fault] = []
-        self.lines: dict[tuple[str, ...], int] = {}
-        """The line of each path in the document."""
-
-    def add(self, path: tuple[str, ...], message: str, line: int | None = None) -> None:
-        """Note a fault at `path`, or at the closest enclosing path whose line is known."""
-        place = path
-        while line is None and place not in self.lines and place:
-            place = place[:-1]
-        shown = "".join(part if part.startswith("[") else f".{part}" for part in path).removeprefix(".")
-        self._faults.append(Fault(self.file, line or self.lines.get(place), shown, message))
-
-    def raise_if_any(self) -> None:
-        """Raise `ConfigError` with every fault, in the order of their lines."""
-        if self._faults:
-            raise ConfigError(sorted(self._faults, key=lambda fault: fault.line or 0))
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = sorted(faults, key=lambda fault: fault.line or 0)
+        super().__init__("\n".join(map(str, self.faults)))
 
 
-def closest(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that was probably meant, or else at all of them."""
-    names = sorted(known)
-    if match := get_close_matches(name, names, n=1):
-        return f"did you mean `{match[0]}`?"
+def path_text(path: Path) -> str:
+    """A path as people read it."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += "." * bool(text) + (part if _PLAIN_KEY.fullmatch(part) else json.dumps(part, ensure_ascii=False))
+    return text
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The closest known name as the end of a message, or all of them if none is close."""
+    names = list(known)
+    if close := get_close_matches(name, names, n=1):
+        return f"did you mean `{close[0]}`?"
     return f"known: {', '.join(names)}" if names else "there are none"

@@ -1,8 +1,10 @@
-"""Providers that need only a key: what is public knowledge of each, as data.
+"""Providers that need only a key: what they speak, where, and how they want their credential.
 
-Base URLs are those that the provider's documentation gives for its protocol's SDK. The URL of a second protocol is kept
-relative to the first, so that a provider derived from this one moves as a whole.
+Paths are relative to the base URL, so that all protocols of a provider move with it.
 """
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -11,72 +13,94 @@ from proxy.errors import Protocol
 
 
 class KnownProtocol(msgspec.Struct, frozen=True):
-    """One protocol of a known provider, below its base URL."""
+    """How a known provider is asked in one protocol."""
 
     path: str = ""
+    """Behind the provider's base URL."""
     auth: AuthStyle | None = None
-    """None: as is usual in the protocol."""
+    """None: the protocol's usual style."""
     only: tuple[str, ...] = ()
-    """The operations there are; empty: all of them."""
 
 
 class KnownProvider(msgspec.Struct, frozen=True):
-    """A provider that the config file can name without saying more."""
+    """A provider whose API is public knowledge."""
 
-    base_url: str
-    protocols: dict[Protocol, KnownProtocol]
-    key_variable: str | None = None
-    """The environment variable that its own SDK takes the key from; None for what runs locally."""
+    base_url: str | None
+    protocols: Mapping[Protocol, KnownProtocol] = MappingProxyType({Protocol.OPENAI: KnownProtocol()})
+    """The first is the native one."""
+    key_variables: tuple[str, ...] = ()
+    """Environment variables that may hold its key; the first that does counts. None: usually run without a key."""
     endpoint_variable: str | None = None
-    """The environment variable of the host, where each customer has one of its own; `base_url` is then below it."""
+    """Where each customer has a host of their own: the environment variable that holds its origin."""
+    endpoint_path: str = ""
+    """Behind that origin."""
+
+    def key(self, environ: Mapping[str, str]) -> str:
+        """The key that the environment holds for it; empty if none."""
+        return next(filter(None, map(environ.get, self.key_variables)), "")
+
+    def home(self, environ: Mapping[str, str]) -> str | None:
+        """Its own base URL, to which alone the environment's key may go; None if that can't be known."""
+        if self.endpoint_variable is None:
+            return self.base_url
+        origin = environ.get(self.endpoint_variable, "").rstrip("/")
+        return f"{origin}{self.endpoint_path}" if origin else None
 
 
-USUAL_AUTH = {
-    Protocol.OPENAI: AuthStyle.BEARER,
-    Protocol.ANTHROPIC: AuthStyle.X_API_KEY,
-    Protocol.GEMINI: AuthStyle.X_GOOG_API_KEY,
+def _openai_like(base_url: str, *key_variables: str) -> KnownProvider:
+    return KnownProvider(base_url, key_variables=key_variables)
+
+
+_BOTH_WITH_BEARER = {
+    Protocol.OPENAI: KnownProtocol(),
+    Protocol.ANTHROPIC: KnownProtocol(auth=AuthStyle.BEARER),
 }
 
-_OPENAI = {Protocol.OPENAI: KnownProtocol()}
-_BOTH = {Protocol.OPENAI: KnownProtocol(), Protocol.ANTHROPIC: KnownProtocol(auth=AuthStyle.BEARER)}
 # https://ai.google.dev/gemini-api/docs/openai
-_GEMINI = {
-    Protocol.GEMINI: KnownProtocol(),
-    Protocol.OPENAI: KnownProtocol("/openai", only=("chat/completions", "embeddings", "images/generations")),
-}
-_GEMINI_URL = "https://generativelanguage.googleapis.com/v1beta"
+_GEMINI = KnownProvider(
+    "https://generativelanguage.googleapis.com/v1beta",
+    {Protocol.GEMINI: KnownProtocol(), Protocol.OPENAI: KnownProtocol("/openai")},
+    ("GOOGLE_API_KEY", "GEMINI_API_KEY"),  # the order of Google's own SDK
+)
 
-KNOWN_PROVIDERS: dict[str, KnownProvider] = {
-    "openai": KnownProvider("https://api.openai.com/v1", _OPENAI, "OPENAI_API_KEY"),
+KNOWN_PROVIDERS: Mapping[str, KnownProvider] = {
+    "openai": _openai_like("https://api.openai.com/v1", "OPENAI_API_KEY"),
     # https://platform.claude.com/docs/en/api/openai-sdk
     "anthropic": KnownProvider(
         "https://api.anthropic.com/v1",
-        {Protocol.ANTHROPIC: KnownProtocol(), Protocol.OPENAI: KnownProtocol(only=("chat/completions",))},
-        "ANTHROPIC_API_KEY",
+        {Protocol.ANTHROPIC: KnownProtocol(), Protocol.OPENAI: KnownProtocol(only=("chat/completions", "models"))},
+        ("ANTHROPIC_API_KEY",),
     ),
-    "google": KnownProvider(_GEMINI_URL, _GEMINI, "GOOGLE_API_KEY"),
-    "gemini": KnownProvider(_GEMINI_URL, _GEMINI, "GEMINI_API_KEY"),
+    "google": _GEMINI,
+    "gemini": _GEMINI,
+    # https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
     "azure-openai": KnownProvider(
-        "/openai/v1",
+        None,
         {Protocol.OPENAI: KnownProtocol(auth=AuthStyle.API_KEY)},
-        "AZURE_OPENAI_API_KEY",
-        "AZURE_OPENAI_ENDPOINT",
+        ("AZURE_OPENAI_API_KEY",),
+        endpoint_variable="AZURE_OPENAI_ENDPOINT",
+        endpoint_path="/openai/v1",
     ),
-    "openrouter": KnownProvider("https://openrouter.ai/api/v1", _BOTH, "OPENROUTER_API_KEY"),
-    "mistral": KnownProvider("https://api.mistral.ai/v1", _OPENAI, "MISTRAL_API_KEY"),
-    "groq": KnownProvider("https://api.groq.com/openai/v1", _OPENAI, "GROQ_API_KEY"),
+    "openrouter": KnownProvider("https://openrouter.ai/api/v1", _BOTH_WITH_BEARER, ("OPENROUTER_API_KEY",)),
+    "mistral": _openai_like("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "groq": _openai_like("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    # https://api-docs.deepseek.com/guides/anthropic_api
     "deepseek": KnownProvider(
         "https://api.deepseek.com",
         {Protocol.OPENAI: KnownProtocol(), Protocol.ANTHROPIC: KnownProtocol("/anthropic")},
-        "DEEPSEEK_API_KEY",
+        ("DEEPSEEK_API_KEY",),
     ),
-    "together": KnownProvider("https://api.together.xyz/v1", _OPENAI, "TOGETHER_API_KEY"),
-    "fireworks": KnownProvider("https://api.fireworks.ai/inference/v1", _OPENAI, "FIREWORKS_API_KEY"),
-    "xai": KnownProvider("https://api.x.ai/v1", _OPENAI, "XAI_API_KEY"),
-    "cerebras": KnownProvider("https://api.cerebras.ai/v1", _OPENAI, "CEREBRAS_API_KEY"),
-    "cohere": KnownProvider("https://api.cohere.ai/compatibility/v1", _OPENAI, "COHERE_API_KEY"),
-    "perplexity": KnownProvider("https://api.perplexity.ai", _OPENAI, "PERPLEXITY_API_KEY"),
-    "ollama": KnownProvider("http://127.0.0.1:11434/v1", _BOTH),
-    "vllm": KnownProvider("http://127.0.0.1:8000/v1", _BOTH),
-    "lm-studio": KnownProvider("http://127.0.0.1:1234/v1", _BOTH),
+    "together": _openai_like("https://api.together.ai/v1", "TOGETHER_API_KEY"),
+    # https://docs.fireworks.ai/tools-sdks/anthropic-compatibility
+    "fireworks": KnownProvider("https://api.fireworks.ai/inference/v1", _BOTH_WITH_BEARER, ("FIREWORKS_API_KEY",)),
+    "xai": _openai_like("https://api.x.ai/v1", "XAI_API_KEY"),
+    "cerebras": _openai_like("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
+    # https://docs.cohere.com/docs/compatibility-api
+    "cohere": _openai_like("https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY", "CO_API_KEY"),
+    "perplexity": _openai_like("https://api.perplexity.ai", "PERPLEXITY_API_KEY"),
+    # https://docs.ollama.com/api/anthropic-compatibility
+    "ollama": KnownProvider("http://localhost:11434/v1", _BOTH_WITH_BEARER),
+    "vllm": KnownProvider("http://localhost:8000/v1", _BOTH_WITH_BEARER),
+    # https://lmstudio.ai/docs/developer/anthropic-compat
+    "lm-studio": KnownProvider("http://localhost:1234/v1", _BOTH_WITH_BEARER),
 }

@@ -1,66 +1,126 @@
-"""Where settings come from: a YAML file, a plain mapping, or the environment alone."""
+"""A config file, a mapping or the environment -> settings, or every fault in it at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from proxy.config.build import Builder
-from proxy.config.faults import ConfigError, Fault, Faults
+import msgspec
+
+from proxy.config.document import FORMS, Ancestor, Document, EndpointEntry, ModelName, ProviderRef
+from proxy.config.faults import ConfigError, Fault, did_you_mean
 from proxy.config.known import KNOWN_PROVIDERS
-from proxy.config.sections import read_document
-from proxy.config.settings import Settings
-from proxy.config.source import read_yaml
+from proxy.config.providers import ProviderResolver
+from proxy.config.reader import Form, Kind, Reader
+from proxy.config.settings import (
+    Admin,
+    Endpoint,
+    EndpointOverrides,
+    Model,
+    Provider,
+    Server,
+    Settings,
+    Timeouts,
+)
+from proxy.config.source import Source, read_yaml
+
+CONFIG_VARIABLE = "POINTSMAN_CONFIG"
 
 
 def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path, home: Path) -> Path | None:
-    """The file to use: the explicit one, `$POINTSMAN_CONFIG`'s, the project's or the user's; None if there is none.
+    """The config file to use: the one named, or else the first that is there; None if there is none.
 
-    Raises `ConfigError` if a file that was asked for by name is missing.
+    Looked for in `explicit`, `$POINTSMAN_CONFIG`, `config/proxy.yaml` and `~/.config/pointsman/proxy.yaml`. Raises
+    `ConfigError` if a file that is named is missing.
     """
-    named = explicit or (Path(environ["POINTSMAN_CONFIG"]) if environ.get("POINTSMAN_CONFIG") else None)
+    named, by = explicit, "this file was asked for"
+    if named is None and (value := environ.get(CONFIG_VARIABLE)):
+        named, by = Path(value), f"{CONFIG_VARIABLE} names this file"
     if named is not None:
-        if not named.is_file():
-            raise ConfigError([Fault(str(named), None, "", "there is no such file")])
+        if not (cwd / named).is_file():
+            raise ConfigError([Fault(str(named), None, "", f"{by}, but it is not there")])
         return named
-    usual = (cwd / "config" / "proxy.yaml", home / ".config" / "pointsman" / "proxy.yaml")
-    return next((path for path in usual if path.is_file()), None)
+    usual = (cwd / "config/proxy.yaml", home / ".config/pointsman/proxy.yaml")
+    return next((place for place in usual if place.is_file()), None)
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """The settings of a config file or, without one, every known provider whose key is in the environment.
+    """The settings of a config file; without one, every known provider whose key is in the environment.
 
     Raises `ConfigError` with every fault.
     """
     if path is None:
-        return _settings({"providers": dict.fromkeys(_providers_with_key(environ))}, environ, Faults("environment"))
+        return _from_environment(environ)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Fault(str(path), None, "", f"can't be read: {error}")]) from error
-    return parse_settings(text, environ, str(path))
+        document = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError([Fault(str(path), None, "", f"can't be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError([Fault(str(path), line, "", "this is not UTF-8 text")]) from error
+    return parse_settings(document, environ, str(path))
 
 
-def parse_settings(text: str, environ: Mapping[str, str], source: str = "<text>") -> Settings:
-    """The settings in a YAML text; raises `ConfigError` with every fault."""
-    faults = Faults(source)
-    return _settings(read_yaml(text, environ, faults), environ, faults)
+def parse_settings(document: str, environ: Mapping[str, str], source: str = "<string>") -> Settings:
+    """The settings of a config file's text; `source` is what faults call it. Raises `ConfigError`."""
+    return _settings(read_yaml(document, environ, source), environ)
 
 
-def settings_from(document: Mapping[str, object]) -> Settings:
-    """The settings in a plain mapping of the file's shape, nothing taken from the environment; raises `ConfigError`."""
-    return _settings(dict(document), {}, Faults("<mapping>"))
+def settings_from(mapping: Mapping[str, object]) -> Settings:
+    """Settings out of a plain mapping, as YAML would give it; nothing is taken from the environment.
+
+    Raises `ConfigError`.
+    """
+    return _settings(Source("<mapping>", mapping), {})
 
 
-def _settings(document: object, environ: Mapping[str, str], faults: Faults) -> Settings:
-    settings = Builder(read_document(document, faults), environ, faults).build(faults.file)
-    faults.raise_if_any()
-    return settings
+def _from_environment(environ: Mapping[str, str]) -> Settings:
+    names = [name for name, known in KNOWN_PROVIDERS.items() if known.key(environ) and known.home(environ)]
+    return _settings(Source("environment", {"providers": dict.fromkeys(names)}), environ)
 
 
-def _providers_with_key(environ: Mapping[str, str]) -> list[str]:
-    return [
-        name
-        for name, known in KNOWN_PROVIDERS.items()
-        if known.key_variable is not None
-        and environ.get(known.key_variable)
-        and (known.endpoint_variable is None or environ.get(known.endpoint_variable))
-    ]
+def _settings(source: Source, environ: Mapping[str, str]) -> Settings:
+    forms = {**FORMS, **_references(source.keys(("providers",)))}
+    document = source.document or {}
+    if not isinstance(document, Mapping):
+        source.fault((), f"expected a mapping of {', '.join(Document.__struct_fields__)}")
+        raise ConfigError(source.faults)
+    sections = Reader(source, forms).fields(document, Document, ())
+    providers = ProviderResolver(sections.get("providers", {}), source, environ).providers()
+    forms[Endpoint] = Form(EndpointEntry, partial(_endpoint, providers))
+    models = Reader(source, forms).mapping(sections.get("models", {}), ModelName, Model, ("models",))
+    for name, model in models.items():
+        if not model.endpoints and source.is_sound(("models", name)):
+            source.fault(("models", name, "endpoints"), "expected at least one endpoint")
+    if source.faults:
+        raise ConfigError(source.faults)
+    return Settings(
+        sections.get("server", Server()), sections.get("admin", Admin()), providers, models, source=source.name
+    )
+
+
+def _references(configured: Sequence[str]) -> dict[Kind, Form]:
+    """How providers are named elsewhere in the document, given those that it configures."""
+
+    def provider_ref(name: str) -> str:
+        if name in configured:
+            return name
+        if name in KNOWN_PROVIDERS:
+            raise ValueError(f"a configured provider (add `{name}:` under `providers`)")
+        raise ValueError(f"a configured provider ({did_you_mean(name, configured)})")
+
+    def ancestor(name: str) -> str:
+        if name in configured or name in KNOWN_PROVIDERS:
+            return name
+        raise ValueError(f"a configured or known provider ({did_you_mean(name, [*configured, *KNOWN_PROVIDERS])})")
+
+    return {ProviderRef: Form(str, provider_ref), Ancestor: Form(str, ancestor)}
+
+
+def _endpoint(providers: Mapping[str, Provider], entry: EndpointEntry) -> Endpoint:
+    """An endpoint whose time limits are its provider's save for those that it sets itself."""
+    overrides = None
+    if entry.headers or entry.timeouts:
+        provider = providers.get(entry.provider)
+        timeouts = msgspec.structs.replace(provider.timeouts if provider else Timeouts(), **entry.timeouts)
+        overrides = EndpointOverrides(tuple(entry.headers.items()), timeouts if entry.timeouts else None)
+    return Endpoint(entry.provider, entry.model_id, entry.weight, overrides)

@@ -3,15 +3,19 @@
 `load.py` makes them out of a config file or the environment; nothing here reads anything.
 """
 
+import re
 from enum import StrEnum
-from typing import Annotated
+from ipaddress import ip_address
+from typing import Annotated, Self
 
 import msgspec
 from msgspec import Meta
 
 from proxy.errors import Protocol
 
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+"""At most a day: what is more was meant as milliseconds."""
+Count = Annotated[int, Meta(gt=0)]
 
 
 class Secret:
@@ -111,7 +115,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     provider: str
     model_id: str
-    weight: int = 1
+    weight: Count = 1
     overrides: EndpointOverrides | None = None
 
 
@@ -122,8 +126,8 @@ class Model(msgspec.Struct, frozen=True):
     strategy: RouteStrategy = RouteStrategy.PRIORITY
     name: str | None = None
     description: str | None = None
-    max_input_tokens: int | None = None
-    max_output_tokens: int | None = None
+    max_input_tokens: Count | None = None
+    max_output_tokens: Count | None = None
     input_modalities: tuple[str, ...] = ()
     output_modalities: tuple[str, ...] = ()
 
@@ -134,23 +138,46 @@ class Address(msgspec.Struct, frozen=True):
     host: str
     port: int
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `HOST:PORT`, an IPv6 host in brackets; port 0 takes a free one.
+
+        Raises `ValueError`, which says what was expected.
+        """
+        found = _ADDRESS.fullmatch(text)
+        if found is None or int(found["port"]) > 65_535 or (found["ipv6"] and not _is_ip(found["ipv6"])):
+            raise ValueError("HOST:PORT, such as 127.0.0.1:8787 or [::1]:8787")
+        return cls(found["ipv6"] or found["name"], int(found["port"]))
+
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+        return ip_address(self.host).is_loopback if _is_ip(self.host) else self.host == "localhost"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})", re.ASCII)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class Server(msgspec.Struct, frozen=True):
     """The data plane's listener and its limits."""
 
     listen: Address = Address("127.0.0.1", 8787)
-    max_body_bytes: int = 64 * 1024 * 1024
-    client_idle_s: float = 60.0
+    max_body_bytes: Count = 64 * 1024 * 1024
+    """The largest request body, after decompression, and the largest WebSocket message."""
+    client_idle_s: Seconds = 60.0
     """How long a client may pause within its request body, or in taking its answer."""
-    shutdown_grace_s: float = 300.0
+    shutdown_grace_s: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
     """How long requests under way may go on after SIGTERM."""
 
 

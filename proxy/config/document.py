@@ -1,0 +1,163 @@
+"""What may be written in a config file: the keys, and the texts that stand for addresses, URLs and secrets.
+
+Sections whose keys are the settings' own (`server`, `admin`, models, time limits) have their types in `settings.py`.
+"""
+
+import re
+import ssl
+from collections.abc import Mapping
+from typing import Annotated, Any, NewType
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from proxy.config.reader import Form, PartOf
+from proxy.config.settings import Address, Admin, AuthStyle, Count, Secret, Server, Timeouts
+from proxy.errors import Protocol
+
+ProviderName = NewType("ProviderName", str)
+ProviderRef = NewType("ProviderRef", str)
+"""The name of a configured provider."""
+Ancestor = NewType("Ancestor", str)
+"""The name of a configured or a known provider."""
+ModelName = NewType("ModelName", str)
+BaseUrl = NewType("BaseUrl", str)
+UrlOrPath = NewType("UrlOrPath", str)
+"""A URL, or a path behind the provider's `base_url`."""
+ProxyUrl = NewType("ProxyUrl", Secret)
+PemFile = NewType("PemFile", str)
+HeaderName = NewType("HeaderName", str)
+
+SomeTimeouts = Annotated[dict[str, float], PartOf(Timeouts)]
+
+
+class ProtocolEntry(msgspec.Struct, frozen=True):
+    """How a provider is asked in one protocol; what is left out comes from `derives` or the provider."""
+
+    base_url: UrlOrPath | None = None
+    auth: AuthStyle | None = None
+    only: tuple[str, ...] | None = None
+
+
+class ProviderEntry(msgspec.Struct, frozen=True):
+    """A provider; what is left out comes from `derives` or from what is known of its name."""
+
+    derives: Ancestor | None = None
+    base_url: BaseUrl | None = None
+    protocols: dict[Protocol, UrlOrPath | ProtocolEntry] = {}
+    api_key: Secret | None = None
+    auth: AuthStyle | None = None
+    headers: dict[HeaderName, Secret] = {}
+    timeouts: SomeTimeouts = {}
+    ca_bundle: PemFile | None = None
+    proxy: ProxyUrl | None = None
+
+
+class EndpointEntry(msgspec.Struct, frozen=True):
+    """One place that can serve a model."""
+
+    provider: ProviderRef
+    model_id: ModelName
+    weight: Count = 1
+    headers: dict[HeaderName, Secret] = {}
+    timeouts: SomeTimeouts = {}
+
+
+class Document(msgspec.Struct, frozen=True):
+    """The whole file."""
+
+    server: Server = Server()
+    admin: Admin = Admin()
+    providers: dict[ProviderName, ProviderEntry] = {}
+    models: dict[str, object] = {}
+    """Each a `Model`, read once the providers are known."""
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PROVIDER_NAME = re.compile(r"[A-Za-z0-9._-]+")
+# RFC 3986 §2: the characters of a URI, less what begins a query or a fragment.
+_URL_TEXT = re.compile(r"[A-Za-z0-9._~:/@!$&'()*+,;=%\[\]-]*")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
+# RFC 9110 §7.6.1 and §8.6: these belong to the connection and the framing, which are the proxy's own.
+_FRAMING = frozenset(
+    {"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"}
+)
+
+
+def _provider_name(text: str) -> str:
+    if not _PROVIDER_NAME.fullmatch(text):
+        raise ValueError(
+            "a provider's name of letters, digits, `.`, `_` and `-` (others have a meaning in direct names)"
+        )
+    return text
+
+
+def _model_name(text: str) -> str:
+    if not text.strip() or _CONTROL.search(text):
+        raise ValueError("a model's name: not empty, without control characters")
+    return text
+
+
+def _base_url(text: str) -> str:
+    parts = _http_url(text, "an http(s) URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an http(s) URL without a name or password in it (the credential goes into api_key)")
+    return text.rstrip("/")
+
+
+def _url_or_path(text: str) -> str:
+    if text and not text.startswith("/"):
+        return _base_url(text)
+    if text.startswith("//") or not _URL_TEXT.fullmatch(text):
+        raise ValueError("an http(s) URL, or a path such as /anthropic that is appended to base_url")
+    return text.rstrip("/")
+
+
+def _proxy_url(text: str) -> Secret:
+    if text:
+        _http_url(text, "the outgoing proxy's URL, such as http://proxy:3128 or http://user:password@proxy:3128")
+    return Secret(text)
+
+
+def _http_url(text: str, expected: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:  # among them a port that is none
+        raise ValueError(expected) from error
+    if not is_usable or not _URL_TEXT.fullmatch(text):
+        raise ValueError(f"{expected} (without a query or fragment)")
+    return parts
+
+
+def _pem_file(path: str) -> str:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:  # among them ssl.SSLError
+        raise ValueError(f"a readable PEM file of certificates ({error.strerror or error})") from error
+    return path
+
+
+def _header_name(text: str) -> str:
+    if not _TOKEN.fullmatch(text) or text.lower() in _FRAMING:
+        raise ValueError("the name of a header, and none that belongs to the connection itself")
+    return text
+
+
+def _secret(text: str) -> Secret:
+    if _CONTROL.search(text):
+        raise ValueError("text without line breaks or other control characters")
+    return Secret(text)
+
+
+FORMS: Mapping[Any, Form] = {
+    Address: Form(str, Address.parse),
+    Secret: Form(str, _secret, is_secret=True),
+    ProviderName: Form(str, _provider_name),
+    ModelName: Form(str, _model_name),
+    BaseUrl: Form(str, _base_url),
+    UrlOrPath: Form(str, _url_or_path),
+    ProxyUrl: Form(str, _proxy_url, is_secret=True),
+    PemFile: Form(str, _pem_file),
+    HeaderName: Form(str, _header_name),
+}
