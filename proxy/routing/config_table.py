@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from proxy.config import settings_from
 from proxy.config.settings import Model, Provider, RouteStrategy
 from proxy.errors import UnknownModelError
 from proxy.routing.names import neighbours
@@ -16,6 +17,8 @@ from proxy.routing.types import (
     RoutingTarget,
 )
 
+Section = Mapping[str, object] | None
+
 
 class ConfigRoutingTable:
     """A table that never changes: a reload makes a new one.
@@ -25,10 +28,12 @@ class ConfigRoutingTable:
 
     Args:
         providers: the configured providers by name.
-        models: the config routes by model.
+        models: the config routes by model. Both may also be plain mappings of the config file's shape, which raises
+            `ConfigError` for what is wrong with them.
     """
 
-    def __init__(self, providers: Mapping[str, Provider], models: Mapping[str, Model]) -> None:
+    def __init__(self, providers: Mapping[str, Provider | Section], models: Mapping[str, Model | Section]) -> None:
+        providers, models = _typed(providers, models)
         self._protocols = {name: str(provider.protocol) for name, provider in providers.items()}
         self._routes = {name: _route(name, model) for name, model in sorted(models.items())}
         self._names = list(self._routes)
@@ -84,6 +89,17 @@ class ConfigRoutingTable:
             if found and model_id and provider in self._protocols:
                 return RoutingTarget(provider, model_id)
         return None
+
+
+def _typed(
+    providers: Mapping[str, Provider | Section], models: Mapping[str, Model | Section]
+) -> tuple[dict[str, Provider], dict[str, Model]]:
+    typed_providers = {name: value for name, value in providers.items() if isinstance(value, Provider)}
+    typed_models = {name: value for name, value in models.items() if isinstance(value, Model)}
+    if len(typed_providers) == len(providers) and len(typed_models) == len(models):
+        return typed_providers, typed_models
+    settings = settings_from({"providers": providers, "models": models})
+    return settings.providers, settings.models
 
 
 def _route(name: str, model: Model) -> Route:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from proxy.config import settings_from
+from proxy.config import ConfigError, settings_from
 from proxy.errors import InvalidRequestError, UnknownModelError
 from proxy.routing import (
     ConfigRoutingTable,
@@ -73,6 +73,17 @@ def config_table() -> ConfigRoutingTable:
         }
     )
     return ConfigRoutingTable(settings.providers, settings.models)
+
+
+async def test_a_table_from_plain_mappings() -> None:
+    """A table can be made of the config file's sections as they stand there; what is wrong with them is a fault."""
+    models = {"m": {"endpoints": [{"provider": "local", "model_id": "x"}]}}
+    table = ConfigRoutingTable({"local": {"derives": "anthropic", "base_url": "http://127.0.0.1:1"}}, models)
+
+    assert await table.route("m") == RoutingTarget("local", "x")
+    assert table.list_routes() == [RouteEntry("m", "local", "anthropic")]
+    with pytest.raises(ConfigError, match="local"):
+        ConfigRoutingTable({}, models)
 
 
 async def test_rule_01_a_dynamic_route_takes_precedence(table: DynamicRoutingTable) -> None:
