@@ -70,7 +70,8 @@ models:
 """
     )
     listen = f"127.0.0.1:{place.port}"
-    return [sys.executable, "-m", "proxy", "serve", "--config", str(config), "--listen", listen]
+    quiet = ["--log-level", "warning"]  # as the other peers, which log no requests either
+    return [sys.executable, "-m", "proxy", "serve", "--config", str(config), "--listen", listen, *quiet]
 
 
 PEERS = {

@@ -152,6 +152,9 @@ async def _decoded_pieces(request: web.Request, limits: Server) -> AsyncGenerato
 
 async def _next_chunk(request: web.Request, idle_s: float) -> bytes:
     try:
+        # Most bodies arrive with their heads; a time limit costs more than reading what is there.
+        if (ready := request.content.read_nowait()) or request.content.at_eof():
+            return ready
         async with asyncio.timeout(idle_s):
             return await request.content.readany()
     except TimeoutError as error:

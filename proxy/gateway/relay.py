@@ -5,6 +5,7 @@ a stream of events gets an error event that its SDK raises on, and every answer 
 """
 
 import asyncio
+from collections.abc import Awaitable
 
 from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
@@ -13,6 +14,9 @@ from proxy.errors import UpstreamError
 from proxy.telemetry import Ending, Outcome
 from proxy.upstream import Answer
 from proxy.wire import Call, EventBoundary, error_event, response_headers
+
+# The least that asyncio's transports and aiohttp's writer buffer before they make the sender wait.
+_WITHOUT_WAITING_BYTES = 60 * 1024
 
 HAS_NO_CONTENT_TYPE = web.RequestKey("has_no_content_type", bool)
 
@@ -58,11 +62,10 @@ class Relay:
             except UpstreamError as error:
                 await self._break_off(response, boundary, error)
                 return
-            async with asyncio.timeout(self._client_idle_s):
-                if not chunk:
-                    await response.write_eof()
-                    break
-                await response.write(chunk)
+            if not chunk:
+                await self._send(response.write_eof())
+                break
+            await self._send(response.write(chunk), len(chunk))
             if boundary is not None:
                 boundary.feed(chunk)
             self._outcome.body_bytes += len(chunk)
@@ -77,9 +80,18 @@ class Relay:
         # In the middle of an event whatever is added would be taken for a part of it.
         if boundary is not None and boundary.at_boundary:
             event = error_event(error, self._call.protocol, self._call.operation, self._outcome.id)
-            async with asyncio.timeout(self._client_idle_s):
-                await response.write(event)
+            await self._send(response.write(event), len(event))
         self._cut()
+
+    async def _send(self, writing: Awaitable[None], size: int = 0) -> None:
+        """Write to the client; raises `TimeoutError` if it takes nothing for its idle time."""
+        transport = self._request.transport
+        # What the transport can take whole doesn't wait for the client, so it needs no time limit, which costs more.
+        if transport is not None and transport.get_write_buffer_size() + size < _WITHOUT_WAITING_BYTES:
+            await writing
+            return
+        async with asyncio.timeout(self._client_idle_s):
+            await writing
 
     def _cut(self) -> None:
         """Close the connection without the end that the answer's framing asks for."""
