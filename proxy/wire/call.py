@@ -26,7 +26,8 @@ _VERSIONED = re.compile(r"(?:/.*?)?/(?P<version>v1|v1beta)(?P<rest>/.*)")
 _GEMINI_METHOD = re.compile(r"/models/(?P<model>.*):(?P<method>[A-Za-z]+)")
 _VERSION_AT_END = re.compile(r".*/v\d+\w*")
 # A dot segment or a backslash could climb out of the provider's base URL.
-_UNSAFE = re.compile(r"//|\\|[\x00-\x20\x7f]|/\.{1,2}(?=/|$)")
+_UNSAFE = re.compile(r"//|\\|[\x00-\x20\x7f]|/\.{1,2}(?=[/;]|$)")
+_ENCODED = re.compile(r"%(?:2[eEfF]|5[cC])")
 # RFC 3986 §3.3: a segment's characters, less the slash's percent-encoding in a model id that holds one.
 _PATH_SAFE = "!$&'()*+,;=:@-._~"
 _QUERY_SAFE = "!$'()*,;:@-._~/"
@@ -79,7 +80,7 @@ def parse_call(path: str, query: str) -> Call:
     Raises `NotFoundError` for a path that no API has, and `InvalidRequestError` for one that is not safe to pass on or
     that names its model badly.
     """
-    if _UNSAFE.search(path.replace("%2e", ".").replace("%2E", ".").replace("%5c", "\\").replace("%5C", "\\")):
+    if _UNSAFE.search(_ENCODED.sub(lambda match: unquote(match[0]), path)):
         raise InvalidRequestError("The path holds a dot segment, an empty segment or characters that no API path has.")
     versioned = _VERSIONED.fullmatch(path)
     if versioned is None:

@@ -124,10 +124,12 @@ class MultipartModel:
         return True
 
     def _headers(self, passed: bytearray) -> bool:
+        # A part without any header begins with the blank line.
         end = 2 if self._buffer.startswith(b"\r\n") else self._buffer.find(b"\r\n\r\n") + 4
-        if end < 4 and not self._buffer.startswith(b"\r\n"):
-            if len(self._buffer) > _HEADERS_BYTES:
-                raise InvalidRequestError(f"A part of the form has headers of more than {_HEADERS_BYTES} bytes.")
+        is_whole = end != 3
+        if (end if is_whole else len(self._buffer)) > _HEADERS_BYTES:
+            raise InvalidRequestError(f"A part of the form has headers of more than {_HEADERS_BYTES} bytes.")
+        if not is_whole:
             return False
         self._state = _State.MODEL if _is_model(bytes(self._buffer[:end])) else _State.CONTENT
         self._pass(passed, end)

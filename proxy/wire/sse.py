@@ -7,7 +7,7 @@ import msgspec
 
 from proxy.errors import Protocol, ProxyError, error_body
 
-_BLANK_LINES = (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n", b"\n\r", b"\r\n\r")
+_BLANK_LINES = (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n", b"\n\r", b"\r\n\r", b"\r\r\n")
 _LONGEST = 4
 
 
