@@ -1,0 +1,68 @@
+"""The structure that docs/architecture.md draws: imports run downwards only, rooms stay small."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "proxy").rglob("*.py"))
+
+# What each room may import of the others.
+BELOW = {
+    "errors": set(),
+    "config": {"errors"},
+    "routing": {"config", "errors"},
+    "wire": {"errors"},
+    "telemetry": set(),
+    "upstream": {"config", "errors"},
+    "gateway": {"upstream", "telemetry", "routing", "wire", "config", "errors"},
+    "admin": {"routing", "wire", "config", "errors"},
+    "simulator": set(),
+    "app": {"gateway", "admin", "upstream", "telemetry", "routing", "config"},
+    "demo": {"app", "simulator", "telemetry", "config"},
+    "cli": {"app", "demo", "admin", "routing", "config", "errors"},
+    "__init__": set(),
+    "__main__": {"cli"},
+}
+PURE = {"routing", "wire", "config", "errors"}
+WITH_IO = {"aiohttp", "asyncio", "socket", "ssl", "threading", "uvloop"}
+# A lock keeps two threads' changes apart; a CA bundle is read once, to see whether it is one.
+ALLOWED_IN_PURE = {"routing": {"threading"}, "config": {"ssl"}}
+
+
+def imports(module: Path) -> Iterator[str]:
+    """The dotted names that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module == "proxy":
+                yield from (f"proxy.{alias.name}" for alias in node.names)
+
+
+def room_of(module: Path) -> str:
+    return module.relative_to(ROOT / "proxy").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
+def test_imports_run_downwards(module: Path) -> None:
+    """A room imports only rooms below it; the pure ones know neither sockets nor event loops."""
+    room = room_of(module)
+    for name in imports(module):
+        parts = name.split(".")
+        if parts[0] == "proxy" and len(parts) > 1 and parts[1] not in {room, "__version__"}:
+            assert parts[1] in BELOW[room], f"{room} imports {name}"
+        if room in PURE:
+            assert parts[0] not in WITH_IO - ALLOWED_IN_PURE.get(room, set()), f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
+def test_modules_stay_small_and_say_what_they_are(module: Path) -> None:
+    """Every module begins with what it is for and fits into one reading."""
+    text = module.read_text()
+
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) <= 300
