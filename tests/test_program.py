@@ -10,6 +10,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 import pytest
@@ -212,3 +213,72 @@ async def test_zero_config(tmp_path: Path) -> None:
 
     assert "canary" not in line + errors.decode()
     assert process.returncode == 0
+
+
+FORM_END = b"\r\n--XX--\r\n"
+MODEL_FIELD = b'--XX\r\nContent-Disposition: form-data; name="model"\r\n\r\nup:whisper\r\n'
+FILE_FIELD = b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+
+
+@pytest.mark.parametrize("order", ["model first", "file first"])
+async def test_memory_stays_flat_in_an_upload(order: str, start: Start) -> None:
+    """A form with a file of 60 MB goes through, its model before or behind the file; the process grows by < 20 MB."""
+    size = 60_000_000
+    head, tail = (
+        (MODEL_FIELD + FILE_FIELD, FORM_END)
+        if order == "model first"
+        else (FILE_FIELD, b"\r\n" + MODEL_FIELD + FORM_END[2:])
+    )
+    async with UploadSink() as sink:
+        process, origin = await start(providers={"up": {"base_url": sink.origin}})
+        before = peak = resident_bytes(process)
+        host, _, port = origin.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        length = len(head) + size + len(tail)
+        writer.write(
+            b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"Content-Type: multipart/form-data; boundary=XX\r\nContent-Length: %d\r\n\r\n" % length
+        )
+        writer.write(head)
+        if order == "model first":
+            # The provider gets the beginning of the form while its end is still to come.
+            async with asyncio.timeout(10):
+                await sink.begun.wait()
+        for _ in range(60):
+            writer.write(b"x" * (size // 60))
+            await writer.drain()
+            peak = max(peak, resident_bytes(process))
+        writer.write(tail)
+        answer = await asyncio.wait_for(reader.read(), 20)
+        peak = max(peak, resident_bytes(process))
+        writer.close()
+        await writer.wait_closed()
+
+    assert b"200 OK" in answer
+    assert sink.announced == sink.received == length - len("up:whisper") + len("whisper")
+    assert peak - before < 20 * MIB
+
+
+class UploadSink:
+    """A provider that counts what it is sent; an async context manager."""
+
+    def __init__(self) -> None:
+        self.announced = self.received = 0
+        self.begun = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.origin = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        self.announced = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        while self.received < self.announced and (piece := await reader.read(65536)):
+            self.begun.set()
+            self.received += len(piece)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        writer.close()
