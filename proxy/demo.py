@@ -65,7 +65,8 @@ def _settings(listen: str, straw: list[StrawProvider]) -> Settings:
                 },
                 "research": {"endpoints": [{"provider": gamma, "model_id": "straw-deep"}]},
             },
-        }
+        },
+        source="the demo",
     )
 
 

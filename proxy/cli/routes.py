@@ -151,7 +151,7 @@ def _in_order(strategy: str, places: Sequence[str]) -> str:
     if len(places) == 1:
         return places[0]
     if strategy == "priority":
-        return f"{places[0]}; if that fails, {', then '.join(places[1:])}"
+        return f"{places[0]}, ahead of {', '.join(places[1:])}"
     how = "in turn" if strategy == "load_balance" else f"by {strategy}"
     return f"{', '.join(places[:-1])} and {places[-1]}, {how}"
 

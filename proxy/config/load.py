@@ -65,12 +65,12 @@ def parse_settings(document: str, environ: Mapping[str, str], source: str = "<st
     return _settings(read_yaml(document, environ, source), environ)
 
 
-def settings_from(mapping: Mapping[str, object]) -> Settings:
+def settings_from(mapping: Mapping[str, object], source: str = "<mapping>") -> Settings:
     """Settings out of a plain mapping, as YAML would give it; nothing is taken from the environment.
 
     Raises `ConfigError`.
     """
-    return _settings(Source("<mapping>", mapping), {})
+    return _settings(Source(source, mapping), {})
 
 
 def _from_environment(environ: Mapping[str, str]) -> Settings:

@@ -124,7 +124,7 @@ def test_resolve_from_a_file_alone(good: str) -> None:
     """`resolve --config` tells where a name would go without a running proxy."""
     result = run("resolve", "fast", "--config", good)
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0] == "fast goes to local:small; if that fails, local:large."
+    assert result.stdout.splitlines()[0] == "fast goes to local:small, ahead of local:large."
     assert json.loads(run("resolve", "local:x", "--config", good, "--json").stdout)["source"] == "direct"
 
 

@@ -140,7 +140,7 @@ def test_resolve_says_where_in_which_order_and_why(run: Run, table: DynamicRouti
     assert run("resolve", "fast").stdout.splitlines() == [
         "fast goes to beta:beta-9.",
         "Source: dynamic. A dynamic route is in force; it shadows the config route of the same name.",
-        "Without it: alpha:alpha-1; if that fails, beta:beta-1.",
+        "Without it: alpha:alpha-1, ahead of beta:beta-1.",
         "Revision: 1",
     ]
     for _ in range(3):
