@@ -1,5 +1,6 @@
 """One request's attempt at its target."""
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from aiohttp import web
@@ -45,7 +46,7 @@ class Forwarder:
         outcome.attempts = 1
         answer = await self._upstream.send(
             provider,
-            protocol,
+            call.protocol,
             ProviderRequest(
                 method=request.method,
                 url=call.url(protocol.base_url, target.model_id),
@@ -90,9 +91,7 @@ def time_limits(provider: Provider, target: RoutingTarget) -> Timeouts:
     return (target.overrides and target.overrides.timeouts) or provider.timeouts
 
 
-def _added_headers(
-    answered: tuple[tuple[bytes, bytes], ...], resolution: Resolution, outcome: Outcome
-) -> dict[str, str]:
+def _added_headers(answered: Sequence[tuple[bytes, bytes]], resolution: Resolution, outcome: Outcome) -> dict[str, str]:
     """What an answer says of its way here."""
     added = {
         "x-pointsman-provider": resolution.target.provider_name,

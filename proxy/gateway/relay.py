@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
-from proxy.errors import UpstreamError
+from proxy.errors import ProxyError
 from proxy.telemetry import Ending, Outcome
 from proxy.upstream import Answer
 from proxy.wire import Call, EventBoundary, error_event, response_headers
@@ -59,7 +59,7 @@ class Relay:
         while True:
             try:
                 chunk = await answer.read()
-            except UpstreamError as error:
+            except ProxyError as error:
                 await self._break_off(response, boundary, error)
                 return
             if not chunk:
@@ -71,9 +71,7 @@ class Relay:
             self._outcome.body_bytes += len(chunk)
         self._outcome.ending = Ending.COMPLETE
 
-    async def _break_off(
-        self, response: web.StreamResponse, boundary: EventBoundary | None, error: UpstreamError
-    ) -> None:
+    async def _break_off(self, response: web.StreamResponse, boundary: EventBoundary | None, error: ProxyError) -> None:
         """Make the failure visible to the client: there is no status left to say it with."""
         self._outcome.ending = Ending.CUT
         self._outcome.error = error.message

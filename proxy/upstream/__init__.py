@@ -1,5 +1,6 @@
 """Talking to providers: connections, credentials, and what their failures mean."""
 
-from proxy.upstream.client import Answer, Payload, ProviderRequest, Upstream, WebSocketRequest
+from proxy.upstream.client import Answer, Upstream
+from proxy.upstream.requests import Payload, ProviderRequest, WebSocketRequest
 
 __all__ = ["Answer", "Payload", "ProviderRequest", "Upstream", "WebSocketRequest"]

@@ -70,6 +70,45 @@ async def test_outgoing_proxy(make_proxy: MakeProxy, http: aiohttp.ClientSession
         assert received.header("Proxy-Authorization")
 
 
+async def test_tunnel_through_an_outgoing_proxy(
+    https_provider: tuple[str, Path], make_proxy: MakeProxy, http: aiohttp.ClientSession
+) -> None:
+    """To an https provider the outgoing proxy opens a tunnel; the certificate is still the provider's own."""
+    base_url, authority = https_provider
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(head)
+        if b"Basic" not in head:
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            writer.close()
+            return
+        port = int(head.split()[1].rpartition(b":")[2])
+        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n")
+        await asyncio.gather(copy(reader, to_writer), copy(to_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    way = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    section = {"base_url": base_url, "ca_bundle": str(authority), "api_key": "for-the-provider-alone"}
+    allowed = await make_proxy(providers={"up": {**section, "proxy": f"http://user:pass@{way}"}}, models=models())
+    refused = await make_proxy(providers={"up": {**section, "proxy": f"http://{way}"}}, models=models())
+
+    assert await ask(http, allowed) == (200, "{}")
+    assert b"for-the-provider-alone" not in asked[0]
+    status, text = await ask(http, refused)
+    assert status == 502
+    assert "outgoing proxy answered with status 407" in text
+    server.close()
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+
 async def test_names_that_do_not_resolve_and_ports_that_refuse(
     make_proxy: MakeProxy, http: aiohttp.ClientSession
 ) -> None:

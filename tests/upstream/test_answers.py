@@ -1,0 +1,172 @@
+"""What a provider may send, and what it may not: no answer is ever taken for another request's."""
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.app import Proxy
+from proxy.upstream.parser import AnswerParser, InvalidAnswerError
+from tests.conftest import MakeProxy, url
+
+DATA = Path(__file__).parent.parent / "data" / "answers"
+VECTORS = [json.loads(line) for line in (DATA / "vectors.jsonl").read_text().splitlines()]
+ASK = {"model": "up:m", "messages": []}
+TAIL = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned"
+
+
+class Desynchroniser:
+    """Answers the first request of each connection with given bytes, and every other with the request's own id."""
+
+    def __init__(self) -> None:
+        self.answer = b""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.origin = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(re.search(rb"(?i)content-length: (\d+)", head)[1]))  # type: ignore[index] # sent
+                asked = re.search(rb"(?i)x-ask: (\w+)", head)
+                body = asked[1] if asked else b"?"
+                if body == b"first":
+                    writer.write(self.answer)
+                else:
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Desynchroniser]:
+    async with Desynchroniser() as provider:
+        yield provider
+
+
+@pytest.fixture
+async def proxy(make_proxy: MakeProxy, provider: Desynchroniser) -> Proxy:
+    timeouts = {"first_byte_s": 0.1, "idle_s": 0.1}
+    return await make_proxy(providers={"up": {"base_url": provider.origin, "timeouts": timeouts}})
+
+
+@pytest.mark.parametrize("tail", [b"", TAIL], ids=["alone", "poisoned"])
+async def test_no_answer_is_taken_for_anothers(
+    tail: bytes, proxy: Proxy, provider: Desynchroniser, http: aiohttp.ClientSession
+) -> None:
+    """After each vector, with another answer right behind it or not, the next request gets its own answer."""
+    for number, vector in enumerate(VECTORS):
+        provider.answer = base64.b64decode(vector["raw_bytes_base64"]) + tail
+        await ask(http, proxy, "first")
+        assert await ask(http, proxy, f"next{number}") == f"next{number}".encode(), vector["id"]
+
+
+async def ask(http: aiohttp.ClientSession, proxy: Proxy, word: str) -> bytes:
+    """The answer's body as far as it comes."""
+    try:
+        async with http.post(url(proxy, "/v1/x"), json=ASK, headers={"X-Ask": word}) as response:
+            return await response.read()
+    except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError):
+        return b""
+
+
+def parse(pieces: list[bytes]) -> tuple[object, ...]:
+    """What comes of an answer that is fed in these pieces: its parts, or what is wrong with it."""
+    parser = AnswerParser()
+    parser.begin()
+    body = b""
+    try:
+        for piece in pieces:
+            if parser.is_complete:
+                break
+            parser.feed(piece)
+            body += parser.take()
+    except InvalidAnswerError:
+        return ("invalid",)
+    return parser.status, parser.reason, parser.headers, body, parser.is_complete
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
+def test_it_does_not_matter_how_an_answer_is_cut(vector: dict[str, str]) -> None:
+    """Byte by byte an answer gives what it gives as a whole, as far as it goes."""
+    raw = base64.b64decode(vector["raw_bytes_base64"])
+    whole = parse([raw])
+    bytewise = parse([raw[n : n + 1] for n in range(len(raw))])
+
+    # In one piece, what is wrong behind the answer is seen together with it.
+    assert whole in (bytewise, ("invalid",))
+
+
+@given(st.data(), st.integers(200, 599), st.binary(max_size=200), st.sampled_from(["length", "chunked"]))
+def test_any_split(data: st.DataObject, status: int, body: bytes, framing: str) -> None:
+    """However a valid answer is framed and cut, the same comes out."""
+    if status in {204, 304}:
+        body = b""
+    head = b"HTTP/1.1 %d Some Reason\r\nX-A: 1\r\nx-a: 2\r\n" % status
+    if framing == "length":
+        raw = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    else:
+        sizes = data.draw(st.lists(st.integers(1, 50), min_size=1))
+        chunks, rest = [], body
+        for size in sizes:
+            chunks.append(rest[:size])
+            rest = rest[size:]
+        chunks.append(rest)
+        framed = b"".join(b"%x;ext=1\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks if chunk)
+        raw = head + b"Transfer-Encoding: chunked\r\n\r\n" + framed + b"0\r\nX-Trailer: 1\r\n\r\n"
+        if status in {204, 304}:
+            return
+    raw = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + raw
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(raw) - 1), max_size=10)))
+    pieces = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
+    got = parse(pieces)
+
+    assert got[:2] == (status, "Some Reason")
+    assert got[2][:2] == [(b"X-A", b"1"), (b"x-a", b"2")]  # type: ignore[index] # headers
+    assert got[3:] == (body, True)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: foo\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0x1\r\n\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 1\n\nx",
+        b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 300 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000,
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"ICY 200 OK\r\n\r\n",
+        b"\x16\x03\x01",
+    ],
+)
+def test_answers_that_are_refused(head: bytes) -> None:
+    """Doubtful framing, what is no HTTP/1.1, and heads without end."""
+    assert parse([head]) == ("invalid",)
