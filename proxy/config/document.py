@@ -114,7 +114,7 @@ def _url_or_path(text: str) -> str:
 
 
 def _proxy_url(text: str) -> Secret:
-    expected = "the outgoing proxy's http URL, such as http://proxy:3128 or http://user:password@proxy:3128"
+    expected = "the outgoing proxy's URL, such as http://proxy:3128 or http://user:password@proxy:3128"
     if text and _http_url(text, expected).scheme != "http":
         raise ValueError(expected)
     return Secret(text)
