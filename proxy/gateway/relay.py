@@ -42,17 +42,34 @@ class Relay:
         headers = _headers(answer, added)
         if "Content-Type" not in headers:
             self._request[HAS_NO_CONTENT_TYPE] = True
-        # An error event can be understood only in a stream of plain events.
-        events = headers.get("Content-Type", "").startswith("text/event-stream") and "Content-Encoding" not in headers
-        boundary = EventBoundary() if events else None
-        response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
         self._outcome.status = answer.status
         try:
-            await response.prepare(self._request)
-            await self._relay_body(answer, response, boundary)
+            if answer.is_whole:
+                return await self._relay_whole(answer, headers)
+            return await self._relay_stream(answer, headers)
         except (ConnectionError, TimeoutError):
             self._outcome.ending = Ending.CLIENT_GONE
             self._cut()
+            # The server wants a response back, though nobody is there to get it.
+            return web.Response()
+
+    async def _relay_whole(self, answer: Answer, headers: CIMultiDict[str]) -> web.StreamResponse:
+        """Relay an answer that is all here, in one write."""
+        body = await answer.read()
+        response = web.Response(status=answer.status, reason=answer.reason, headers=headers, body=body)
+        await response.prepare(self._request)
+        await self._send(response.write_eof(), len(body))
+        self._outcome.body_bytes = len(body)
+        self._outcome.ending = Ending.COMPLETE
+        return response
+
+    async def _relay_stream(self, answer: Answer, headers: CIMultiDict[str]) -> web.StreamResponse:
+        """Relay an answer that is still coming."""
+        # An error event can be understood only in a stream of plain events.
+        events = headers.get("Content-Type", "").startswith("text/event-stream") and "Content-Encoding" not in headers
+        response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+        await response.prepare(self._request)
+        await self._relay_body(answer, response, EventBoundary() if events else None)
         return response
 
     async def _relay_body(self, answer: Answer, response: web.StreamResponse, boundary: EventBoundary | None) -> None:

@@ -38,6 +38,11 @@ class Answer:
         self.reason = connection.answer.reason
         self.headers = connection.answer.headers
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the body is here, to be had by one `read` that doesn't wait."""
+        return self._connection.answer.is_complete
+
     async def read(self) -> bytes:
         """The next piece of the body as it came, b"" at its end.
 
