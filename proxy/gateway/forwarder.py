@@ -6,7 +6,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from proxy.config import Protocol, ProtocolSettings, Provider, Server, Timeouts
-from proxy.errors import UnsupportedProtocolError, UpstreamError
+from proxy.errors import UnsupportedProtocolError
 from proxy.gateway.body import ModelRequest
 from proxy.gateway.relay import Relay
 from proxy.routing import Resolution, RoutingTarget
@@ -58,9 +58,6 @@ class Forwarder:
         )
         try:
             outcome.head_arrived()
-            if answer.status < 200:
-                message = f"Provider `{provider.name}` answered with an unexpected status {answer.status}."
-                raise UpstreamError(message, provider=provider.name)
             relay = Relay(request, call, outcome, self._limits.client_idle_s)
             return await relay.run(answer, _added_headers(answer.headers, resolution, outcome))
         finally:

@@ -120,6 +120,6 @@ def _guess_protocol(request: web.Request) -> Protocol:
     path = request.rel_url.raw_path
     if "anthropic-version" in request.headers or "/v1/messages" in path:
         return Protocol.ANTHROPIC
-    if "/v1beta/" in path or "x-goog-api-key" in request.headers:
+    if "/v1beta/" in path or ":" in path.partition("/models/")[2] or "x-goog-api-key" in request.headers:
         return Protocol.GEMINI
     return Protocol.OPENAI

@@ -110,7 +110,7 @@ class Dialer:
     async def _tunnel(self, loop: asyncio.AbstractEventLoop, connected: socket.socket, proxy: OutgoingProxy) -> None:
         """Ask the outgoing proxy for a way through (RFC 9110 §9.3.6)."""
         unusable = "could not be reached: the outgoing proxy"
-        authority = f"{self._host}:{self._port}"
+        authority = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
         login = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
         request = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{login}\r\n"
         head = b""

@@ -243,3 +243,21 @@ async def test_a_protocol_that_the_provider_does_not_speak(
     assert "`straw`" in error["error"]["message"]
     assert "Anthropic" in error["error"]["message"]
     assert "OpenAI" in error["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/v1/chat/completions", {"message", "type", "param", "code"}),
+        ("/v1/messages", {"type", "message"}),
+        ("/v1/models/nope:generateContent", {"code", "message", "status"}),
+        ("/v1beta/models/nope:generateContent", {"code", "message", "status"}),
+    ],
+)
+async def test_an_unknown_model_in_each_protocol(
+    path: str, shape: set[str], proxy: Proxy, http: aiohttp.ClientSession
+) -> None:
+    """404 in the shape of the protocol that the path belongs to."""
+    async with http.post(url(proxy, path), data=b'{"model": "nope"}') as response:
+        assert response.status == 404
+        assert set((await response.json())["error"]) == shape
