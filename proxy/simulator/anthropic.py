@@ -5,16 +5,40 @@ https://platform.claude.com/docs/en/api/messages
 
 import msgspec
 
-from proxy.simulator.reply import Json, Stream, Whole, event, model_of, new_id
-from proxy.simulator.text import arguments_for, count_tokens, saying, tokens
+from proxy.simulator.reply import Json, Stream, Whole, event, new_id, read
+from proxy.simulator.text import arguments_for, count_tokens, pieces, saying, tokens
 
 _ERROR_TYPES = {
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
+    413: "request_too_large",
     429: "rate_limit_error",
+    504: "timeout_error",
     529: "overloaded_error",
 }
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str | list[_Block] = ""
+
+
+class _Tool(msgspec.Struct):
+    name: str
+    input_schema: object = None
+
+
+class _Asked(msgspec.Struct):
+    model: str
+    messages: list[_Message] = []
+    tools: list[_Tool] = []
+    stream: bool = False
 
 
 def error(status: int, message: str) -> Whole:
@@ -27,43 +51,50 @@ def error(status: int, message: str) -> Whole:
 
 def headers() -> dict[str, str]:
     """The headers of every answer."""
-    return {"request-id": new_id("req_"), "anthropic-ratelimit-requests-remaining": "999"}
+    return {
+        "request-id": new_id("req_"),
+        "anthropic-ratelimit-requests-limit": "1000",
+        "anthropic-ratelimit-requests-remaining": "999",
+    }
 
 
-def messages(provider: str, body: Json) -> Whole | Stream:
+def messages(provider: str, body: bytes) -> Whole | Stream:
     """`POST /v1/messages`."""
-    model = model_of(body)
-    block = _tool_use(body) or {"type": "text", "text": saying(provider, model)}
-    usage = {"input_tokens": count_tokens(body.get("messages")), "output_tokens": count_tokens(block)}
+    asked = read(body, _Asked)
+    arguments = _arguments(asked)
+    if arguments is None:
+        text = saying(provider, asked.model)
+        block: Json = {"type": "text", "text": text}
+        deltas: list[Json] = [{"type": "text_delta", "text": token} for token in tokens(text)]
+    else:
+        name = asked.tools[0].name
+        block = {"type": "tool_use", "id": new_id("toolu_"), "name": name, "input": msgspec.json.decode(arguments)}
+        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces(arguments)]
     message: Json = {
         "id": new_id("msg_"),
         "type": "message",
         "role": "assistant",
-        "model": model,
+        "model": asked.model,
         "content": [block],
-        "stop_reason": "tool_use" if block["type"] == "tool_use" else "end_turn",
+        "stop_reason": "end_turn" if arguments is None else "tool_use",
         "stop_sequence": None,
-        "usage": usage,
+        "usage": {"input_tokens": count_tokens(asked.messages), "output_tokens": len(deltas)},
     }
-    return Stream(_events(message, block), headers()) if body.get("stream") else Whole(message, headers=headers())
+    return Stream(_events(message, block, deltas), headers()) if asked.stream else Whole(message, headers=headers())
 
 
-def _tool_use(body: Json) -> Json | None:
-    asked = body.get("messages") or [{}]
-    if not body.get("tools") or asked[-1].get("role") != "user" or "tool_result" in str(asked[-1].get("content")):
+def _arguments(asked: _Asked) -> str | None:
+    """The arguments for the first tool, if there are tools and the user, not a tool, spoke last."""
+    if not asked.tools or not asked.messages or asked.messages[-1].role != "user":
         return None
-    tool = body["tools"][0]
-    arguments = arguments_for(tool.get("input_schema"))
-    return {"type": "tool_use", "id": new_id("toolu_"), "name": tool.get("name", "tool"), "input": arguments}
+    content = asked.messages[-1].content
+    if not isinstance(content, str) and any(block.type == "tool_result" for block in content):
+        return None
+    return arguments_for(asked.tools[0].input_schema)
 
 
-def _events(message: Json, block: Json) -> list[bytes]:
-    if block["type"] == "text":
-        empty: Json = {"type": "text", "text": ""}
-        deltas: list[Json] = [{"type": "text_delta", "text": token} for token in tokens(block["text"])]
-    else:
-        empty = {**block, "input": {}}
-        deltas = [{"type": "input_json_delta", "partial_json": msgspec.json.encode(block["input"]).decode()}]
+def _events(message: Json, block: Json, deltas: list[Json]) -> list[bytes]:
+    empty = {**block, "text": ""} if block["type"] == "text" else {**block, "input": {}}
     begun = {**message, "content": [], "stop_reason": None, "usage": {**message["usage"], "output_tokens": 1}}
     steps: list[Json] = [
         {"type": "message_start", "message": begun},
@@ -81,7 +112,6 @@ def _events(message: Json, block: Json) -> list[bytes]:
     return [event(step, step["type"]) for step in steps]
 
 
-def count(_: str, body: Json) -> Whole:
+def count(_: str, body: bytes) -> Whole:
     """`POST /v1/messages/count_tokens`."""
-    model_of(body)
-    return Whole({"input_tokens": count_tokens(body.get("messages"))}, headers=headers())
+    return Whole({"input_tokens": count_tokens(read(body, _Asked).messages)}, headers=headers())

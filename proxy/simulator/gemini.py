@@ -5,10 +5,22 @@ https://ai.google.dev/api/generate-content
 
 import msgspec
 
-from proxy.simulator.reply import Json, Stream, Whole, event
+from proxy.simulator.reply import Json, RefusedError, Stream, Whole, event, read
 from proxy.simulator.text import count_tokens, saying, tokens
 
-_STATUSES = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
+_STATUSES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class _Asked(msgspec.Struct):
+    contents: object = None
 
 
 def error(status: int, message: str) -> Whole:
@@ -17,28 +29,42 @@ def error(status: int, message: str) -> Whole:
     return Whole({"error": {"code": status, "message": message, "status": kind}}, status)
 
 
-def generate(provider: str, model: str, method: str, body: Json, *, sse: bool) -> Whole | Stream:
+def call(provider: str, model: str, method: str, body: bytes, *, sse: bool) -> Whole | Stream:
     """`POST /v1beta/models/{model}:{method}`; a stream is a JSON array unless events were asked for."""
-    asked = count_tokens(body.get("contents"))
-    if method == "countTokens":
-        return Whole({"totalTokens": asked})
-    if method == "embedContent":
-        return Whole({"embedding": {"values": [0.25, -0.5, 0.75]}})
+    asked = count_tokens(read(body, _Asked).contents)
     text = saying(provider, model)
-    if method == "generateContent":
-        return Whole(_answer(model, text, asked, "STOP"))
-    words = tokens(text)
-    answers = [_answer(model, word, asked, None) for word in words[:-1]] + [_answer(model, words[-1], asked, "STOP")]
+    match method:
+        case "countTokens":
+            return Whole({"totalTokens": asked})
+        case "embedContent":
+            return Whole({"embedding": {"values": [0.25, -0.5, 0.75]}})
+        case "generateContent":
+            return Whole(_answer(model, text, (asked, count_tokens(text)), finish="STOP"))
+        case "streamGenerateContent":
+            return _stream(_answers(model, tokens(text), asked), sse=sse)
+    raise RefusedError(404, f"models/{model} is not found, or is not supported for {method}.")
+
+
+def _stream(answers: list[Json], *, sse: bool) -> Stream:
     if sse:
         return Stream([event(answer).replace(b"\n", b"\r\n") for answer in answers])
-    pieces = [(b"[" if n == 0 else b",\r\n") + msgspec.json.encode(answer) for n, answer in enumerate(answers)]
-    return Stream([*pieces, b"]"], content_type="application/json")
+    encoded = [msgspec.json.encode(answer) for answer in answers]
+    return Stream([b"[" + encoded[0], *(b",\r\n" + one for one in encoded[1:]), b"]"], content_type="application/json")
 
 
-def _answer(model: str, text: str, asked: int, finish: str | None) -> Json:
+def _answers(model: str, words: list[str], asked: int) -> list[Json]:
+    """One answer a word; the usage of each counts all the words so far."""
+    finishes = [None] * (len(words) - 1) + ["STOP"]
+    return [
+        _answer(model, word, (asked, number), finish)
+        for number, (word, finish) in enumerate(zip(words, finishes, strict=True), start=1)
+    ]
+
+
+def _answer(model: str, text: str, counts: tuple[int, int], finish: str | None) -> Json:
     candidate: Json = {"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}
     if finish is not None:
         candidate["finishReason"] = finish
-    said = count_tokens(text)
+    asked, said = counts
     usage = {"promptTokenCount": asked, "candidatesTokenCount": said, "totalTokenCount": asked + said}
     return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": model}

@@ -3,44 +3,23 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 import msgspec
 from aiohttp import web
 
-from proxy.simulator import anthropic, gemini, openai
+from proxy.simulator import api
 from proxy.simulator.delivery import before_head, deliver
 from proxy.simulator.faults import Faults
 from proxy.simulator.realtime import converse
-from proxy.simulator.reply import Json, RefusedError, Stream, Whole
+from proxy.simulator.reply import RefusedError, Whole, read
+from proxy.simulator.seen import Counters, SeenRequest
 
-_HOST = "127.0.0.1"
-# What `GET /v1/models` tells; any other name is served as well.
-_MODELS = ("straw-large", "straw-small", "straw-deep")
 _REQUESTS_KEPT = 1000
 _BODY_LIMIT_BYTES = 128 * 1024 * 1024
-
-
-class SeenRequest:
-    """A request as it arrived.
-
-    Attributes:
-        path: with its query.
-        headers: in order, as they were spelled.
-        body: its bytes.
-        ended: set when the answer is complete or the client has gone.
-        completed: whether the whole answer was sent.
-    """
-
-    def __init__(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
-        self.method = method
-        self.path = path
-        self.headers = [(name.decode(), value.decode("utf-8", "replace")) for name, value in headers]
-        self.body = body
-        self.ended = asyncio.Event()
-        self.completed = False
+# How long `stop` lets requests under way go on.
+_SHUTDOWN_S = 0.1
 
 
 class StrawProvider:
@@ -49,13 +28,17 @@ class StrawProvider:
     Args:
         name: what it calls itself in its answers.
         api_key: the key that requests must bring, in each protocol's own way; "": none.
-        port: the loopback port to listen on; 0 takes a free one.
+        host: the IPv4 address or name to listen on; its faults are anybody's to switch who reaches it.
+        port: the port to listen on; 0 takes a free one, the same at each later start.
         token_delay_s: the pause between the events of a stream.
         seed: makes what is left to chance repeatable.
 
     Attributes:
         faults: what is wrong with it; may be replaced at any time, also by `PUT /__straw/faults`.
-        requests: the latest requests.
+        requests: the latest 1000 requests, oldest first.
+        counters: how many requests there were.
+        origin: `http://HOST:PORT`, once it has started.
+        app: the application that answers.
     """
 
     def __init__(
@@ -63,6 +46,7 @@ class StrawProvider:
         name: str,
         *,
         api_key: str = "",
+        host: str = "127.0.0.1",
         port: int = 0,
         token_delay_s: float = 0.02,
         seed: int | None = None,
@@ -71,15 +55,23 @@ class StrawProvider:
         self.api_key = api_key
         self.faults = Faults()
         self.requests: deque[SeenRequest] = deque(maxlen=_REQUESTS_KEPT)
+        self.counters = Counters()
         self.origin = ""
+        self.app = web.Application(client_max_size=_BODY_LIMIT_BYTES)
+        self.app.router.add_get("/__straw", self._tell)
+        self.app.router.add_put("/__straw/faults", self._set_faults)
+        self.app.router.add_post("/__straw/reset", self._start_over)
+        self.app.router.add_route("*", "/{path:.*}", self._answer)
+        self._host = host
         self._port = port
         self._token_delay_s = token_delay_s
         self._chance = random.Random(seed)  # noqa: S311 - nothing is kept secret with it
+        self._arrival = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     @property
     def base_url(self) -> str:
-        """What to give to an OpenAI SDK."""
+        """What to give to an OpenAI SDK; the Anthropic SDK wants `origin`."""
         return f"{self.origin}/v1"
 
     async def __aenter__(self) -> Self:
@@ -93,17 +85,17 @@ class StrawProvider:
 
     async def start(self) -> None:
         """Listen; raises `OSError` if the address can't be had."""
-        app = web.Application(client_max_size=_BODY_LIMIT_BYTES)
-        app.router.add_get("/__straw", self._tell)
-        app.router.add_put("/__straw/faults", self._set_faults)
-        app.router.add_get("/v1/realtime", self._realtime)
-        app.router.add_route("*", "/{path:.*}", self._answer)
         # Whoever asks and leaves is noticed at once, as with a real provider's bill.
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, _HOST, self._port)
-        await site.start()
-        self.origin = f"http://{_HOST}:{site.port}"
+        runner = web.AppRunner(self.app, handler_cancellation=True, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        await runner.setup()
+        site = web.TCPSite(runner, self._host, self._port)
+        try:
+            await site.start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner, self._port = runner, site.port
+        self.origin = f"http://{self._host}:{site.port}"
 
     async def stop(self) -> None:
         """Stop listening and drop every connection."""
@@ -111,105 +103,90 @@ class StrawProvider:
             runner, self._runner = self._runner, None
             await runner.cleanup()
 
+    async def received(self, count: int) -> SeenRequest:
+        """Wait until so many requests have arrived since the start or the latest reset; returns the latest."""
+        while self.counters.received < count:
+            await self._arrival.wait()
+        return self.requests[-1]
+
+    def reset(self) -> None:
+        """Be well again, and forget all requests so far."""
+        self.faults = Faults()
+        self.requests.clear()
+        self.counters = Counters()
+
     async def _tell(self, _: web.Request) -> web.Response:
-        state = {"name": self.name, "faults": self.faults, "requests": len(self.requests)}
+        # No headers, bodies or queries: there are credentials in them.
+        requests = [
+            {
+                "method": seen.method,
+                "path": seen.path.partition("?")[0],
+                "body_bytes": seen.body_bytes,
+                "ended": seen.ended.is_set(),
+                "completed": seen.completed,
+            }
+            for seen in self.requests
+        ]
+        state = {"name": self.name, "faults": self.faults, "counters": self.counters, "requests": requests}
         return web.Response(body=msgspec.json.encode(state), content_type="application/json")
 
     async def _set_faults(self, request: web.Request) -> web.Response:
         try:
-            self.faults = msgspec.json.decode(await request.read(), type=Faults)
-        except msgspec.MsgspecError as error:
-            return web.json_response({"error": {"message": str(error)}}, status=400)
+            self.faults = read(await request.read(), Faults)
+        except RefusedError as refused:
+            known = ", ".join(Faults.__struct_fields__)
+            message = f"{refused.message}. The faults are: {known}. Nothing was changed."
+            return web.json_response({"error": {"message": message}}, status=400)
         return await self._tell(request)
 
-    async def _realtime(self, request: web.Request) -> web.StreamResponse:
-        if not self._is_known(request):
-            return web.json_response({"error": {"message": "Incorrect API key provided"}}, status=401)
-        self.requests.append(SeenRequest("GET", request.path_qs, request.raw_headers, b""))
-        return await converse(request, self.name)
+    async def _start_over(self, request: web.Request) -> web.Response:
+        self.reset()
+        return await self._tell(request)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        seen = SeenRequest(request.method, request.raw_path, request.raw_headers, body)
-        self.requests.append(seen)
-        faults = self.faults
+        seen = SeenRequest(request.method, request.raw_path, request.raw_headers)
+        self._record(seen)
+        counters = self.counters
         try:
-            await before_head(request, faults)
-            response = await deliver(request, self._reply(request, body, faults), faults, self._token_delay_s)
+            response = await self._serve(request, seen, self.faults)
         except ConnectionResetError:
-            return web.Response()
+            return web.Response()  # to nobody: the connection is gone
         else:
             seen.completed = True
             return response
         finally:
+            counters.completed += seen.completed
+            counters.aborted += not seen.completed
             seen.ended.set()
 
-    def _reply(self, request: web.Request, body: bytes, faults: Faults) -> Whole | Stream:
+    def _record(self, seen: SeenRequest) -> None:
+        self.requests.append(seen)
+        self.counters.received += 1
+        arrival, self._arrival = self._arrival, asyncio.Event()
+        arrival.set()
+
+    async def _serve(self, request: web.Request, seen: SeenRequest, faults: Faults) -> web.StreamResponse:
+        body = await request.read()
+        seen.keep(body)
+        await before_head(request, faults)
         try:
-            if not self._is_known(request):
-                raise RefusedError(401, "Incorrect API key provided")
-            if faults.rate_limited:
-                raise RefusedError(429, "Rate limit reached")
-            if self._chance.random() < faults.error_rate:
-                raise RefusedError(faults.error_status, "The straw is on fire")
-            return self._ask(request, body)
+            api.check_key(request, self.api_key)
+            self._refuse_by_fault(faults)
+            if request.method == "GET" and request.path == "/v1/realtime":
+                return await converse(request, self.name, faults)
+            reply = api.answer(request, body, self.name)
         except RefusedError as refused:
-            reply = _ERRORS[_protocol_of(request)](refused.status, refused.message)
-            if refused.status == 429 and faults.retry_after_s is not None:
-                reply.headers = {**reply.headers, "Retry-After": str(faults.retry_after_s)}
-            return reply
+            reply = _with_retry_after(api.error(request, refused.status, refused.message), faults)
+        return await deliver(request, reply, faults, self._token_delay_s)
 
-    def _ask(self, request: web.Request, body: bytes) -> Whole | Stream:
-        path = request.path
-        if request.method == "GET" and path == "/v1/models":
-            return openai.models(self.name, _MODELS)
-        if request.method == "GET" and path.startswith("/v1/models/"):
-            return openai.model(self.name, _MODELS, path.removeprefix("/v1/models/"))
-        if request.method != "POST":
-            raise RefusedError(405, f"Method {request.method} is not allowed")
-        if path == "/v1/audio/transcriptions":
-            return openai.transcription(body)
-        asked = _object_in(body)
-        if path.startswith("/v1beta/models/"):
-            model, _, method = path.removeprefix("/v1beta/models/").rpartition(":")
-            return gemini.generate(self.name, model, method, asked, sse=request.query.get("alt") == "sse")
-        api = _APIS.get(path)
-        if api is None:
-            raise RefusedError(404, f"Unknown request URL: POST {path}")
-        return api(self.name, asked)
-
-    def _is_known(self, request: web.Request) -> bool:
-        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        given = {
-            "anthropic": (request.headers.get("x-api-key"), bearer),
-            "gemini": (request.headers.get("x-goog-api-key"), request.query.get("key")),
-            "openai": (bearer, request.headers.get("api-key")),
-        }[_protocol_of(request)]
-        return not self.api_key or self.api_key in given
+    def _refuse_by_fault(self, faults: Faults) -> None:
+        if faults.rate_limited:
+            raise RefusedError(429, "Rate limit reached")
+        if self._chance.random() < faults.error_rate:
+            raise RefusedError(faults.error_status, "The straw is on fire")
 
 
-_ERRORS = {"openai": openai.error, "anthropic": anthropic.error, "gemini": gemini.error}
-_APIS = {
-    "/v1/chat/completions": openai.chat_completions,
-    "/v1/completions": openai.completions,
-    "/v1/embeddings": openai.embeddings,
-    "/v1/responses": openai.responses,
-    "/v1/messages": anthropic.messages,
-    "/v1/messages/count_tokens": anthropic.count,
-}
-
-
-def _protocol_of(request: web.Request) -> str:
-    if request.path.startswith("/v1/messages"):
-        return "anthropic"
-    return "gemini" if request.path.startswith("/v1beta/") else "openai"
-
-
-def _object_in(body: bytes) -> Json:
-    try:
-        value = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        raise RefusedError(400, f"We could not parse the JSON body of your request: {error}") from error
-    if not isinstance(value, dict):
-        raise RefusedError(400, "The body must be a JSON object")
-    return value
+def _with_retry_after(refusal: Whole, faults: Faults) -> Whole:
+    if not faults.rate_limited or refusal.status != 429 or faults.retry_after_s is None:
+        return refusal
+    return Whole(refusal.body, refusal.status, {**refusal.headers, "Retry-After": str(faults.retry_after_s)})

@@ -1,15 +1,18 @@
-"""What an API module gives back: an answer as a whole, or events to stream. How it is sent is the provider's job."""
+"""What an API module reads and gives back: an answer whole, or events to stream. Sending it is `delivery`'s job."""
 
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 Json = dict[str, Any]
+"""An answer on its way to being JSON."""
+
+T = TypeVar("T")
 
 
-class Whole(msgspec.Struct):
+class Whole(msgspec.Struct, frozen=True):
     """An answer in one piece."""
 
     body: object
@@ -17,7 +20,7 @@ class Whole(msgspec.Struct):
     headers: Mapping[str, str] = {}
 
 
-class Stream(msgspec.Struct):
+class Stream(msgspec.Struct, frozen=True):
     """An answer piece by piece."""
 
     events: list[bytes]
@@ -34,6 +37,17 @@ class RefusedError(Exception):
         self.message = message
 
 
+def read(body: bytes, kind: type[T]) -> T:
+    """The JSON in a body, as far as `kind` names its fields; raises `RefusedError` where it is not so."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise RefusedError(400, f"Invalid request: {error}") from error
+    # What is no JSON at all: bad syntax, bad UTF-8, or nested without end.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError(400, f"We could not parse the JSON body of your request: {error}") from error
+
+
 def event(data: object, name: str | None = None) -> bytes:
     """One server-sent event."""
     head = b"" if name is None else b"event: %s\n" % name.encode()
@@ -43,10 +57,3 @@ def event(data: object, name: str | None = None) -> bytes:
 def new_id(prefix: str) -> str:
     """An id in the style of the providers."""
     return f"{prefix}{secrets.token_hex(12)}"
-
-
-def model_of(body: Json) -> str:
-    """The model that a body asks for."""
-    if not isinstance(model := body.get("model"), str):
-        raise RefusedError(400, "you must provide a model parameter")
-    return model

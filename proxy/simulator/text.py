@@ -5,6 +5,7 @@ import re
 import msgspec
 
 _WORD = re.compile(r"\s*\S+")
+_PIECE_CHARS = 8
 
 
 def saying(provider: str, model: str) -> str:
@@ -18,20 +19,28 @@ def tokens(text: str) -> list[str]:
 
 
 def count_tokens(value: object) -> int:
-    """A plausible number of tokens in anything that a request may hold."""
+    """The tokens of a text; of anything else that a request may hold, a plausible number."""
+    if isinstance(value, str):
+        return max(1, len(tokens(value)))
     return max(1, len(msgspec.json.encode(value)) // 4)
 
 
-def arguments_for(schema: object) -> dict[str, object]:
-    """Arguments that a JSON schema of an object accepts, as far as its properties' types tell."""
+def arguments_for(schema: object) -> str:
+    """The JSON of arguments that a JSON schema of an object accepts, as far as its properties' types tell."""
     properties = schema.get("properties") if isinstance(schema, dict) else None
-    return {name: _example(name, kind) for name, kind in properties.items()} if isinstance(properties, dict) else {}
+    known = properties if isinstance(properties, dict) else {}
+    return msgspec.json.encode({name: _example(name, kind) for name, kind in known.items()}).decode()
+
+
+def pieces(json: str) -> list[str]:
+    """JSON cut anywhere, as providers stream a tool's arguments."""
+    return [json[start : start + _PIECE_CHARS] for start in range(0, len(json), _PIECE_CHARS)]
 
 
 def _example(name: str, schema: object) -> object:
-    kind = schema.get("type") if isinstance(schema, dict) else None
-    if isinstance(schema, dict) and isinstance(schema.get("enum"), list) and schema["enum"]:
-        return schema["enum"][0]
-    return {"integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}, "null": None}.get(
-        str(kind), f"some {name}"
-    )
+    if not isinstance(schema, dict):
+        return f"some {name}"
+    if isinstance(choices := schema.get("enum"), list) and choices:
+        return choices[0]
+    examples = {"integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}, "null": None}
+    return examples.get(str(schema.get("type")), f"some {name}")
