@@ -89,11 +89,7 @@ class StrawProvider:
         runner = web.AppRunner(self.app, handler_cancellation=True, access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         site = web.TCPSite(runner, self._host, self._port)
-        try:
-            await site.start()
-        except OSError:
-            await runner.cleanup()
-            raise
+        await site.start()
         self._runner, self._port = runner, site.port
         self.origin = f"http://{self._host}:{site.port}"
 

@@ -122,7 +122,7 @@ async def test_it_comes_back_where_it_was(straw: StrawProvider, http: aiohttp.Cl
 
 
 async def test_an_address_that_is_taken(straw: StrawProvider, make_straw: MakeStraw) -> None:
-    """Starting where somebody listens already raises, and leaves nothing open."""
+    """Starting where somebody listens already raises the system's own error."""
     port = int(straw.origin.rpartition(":")[2])
     with pytest.raises(OSError, match="address already in use"):
         await make_straw("other", port=port)
