@@ -83,6 +83,10 @@ class ConfigRoutingTable:
         """A provider's native protocol; None if it is not configured."""
         return self._protocols.get(provider)
 
+    def accepts_provider(self, provider: str) -> bool:
+        """Whether a route may name this provider: only one that is configured."""
+        return provider in self._protocols
+
     def _direct(self, model: str) -> RoutingTarget | None:
         for separator in ":/":
             provider, found, model_id = model.partition(separator)

@@ -55,17 +55,19 @@ class DynamicRoutingTable:
         if (route := self._routes.get(model)) is not None:
             target, fallbacks = route.choose()
             return Resolution(target, fallbacks, RouteSource.DYNAMIC, self._revision)
+        # The inner table may take its time: what changes meanwhile has no part in this resolution.
+        revision = self._revision
         try:
             below = await self._below.resolve(model)
         except UnknownModelError as error:
             raise UnknownModelError(model, neighbours(model, self._names())) from error
-        return Resolution(below.target, below.fallbacks, below.source, self._revision)
+        return Resolution(below.target, below.fallbacks, below.source, revision)
 
     def add_route(self, route: DynamicRoute) -> None:
         """Create or replace the dynamic route of `route.model`.
 
         Raises `InvalidRequestError`, and changes nothing, if the route has no endpoints, an unknown strategy, an
-        empty name or weight, or names a provider that the inner table doesn't have.
+        empty name or weight, or names a provider that the inner table doesn't accept.
         """
         ready = self._check(route)
         with self._changing:
@@ -115,6 +117,10 @@ class DynamicRoutingTable:
         """A provider's native protocol; None if the inner table doesn't have it."""
         return self._below.protocol_of(provider)
 
+    def accepts_provider(self, provider: str) -> bool:
+        """Whether a route may name this provider: the inner table knows."""
+        return self._below.accepts_provider(provider)
+
     def _view(self, route: Route) -> RouteView:
         below = self._below.describe(route.model)
         return RouteView(
@@ -148,6 +154,8 @@ class DynamicRoutingTable:
         )
 
     def _check_endpoint(self, endpoint: RouteEndpoint) -> None:
+        if not endpoint.provider:
+            raise InvalidRequestError(f"The endpoint for `{endpoint.model_id}` has no provider.", param="endpoints")
         if not endpoint.model_id:
             raise InvalidRequestError(f"The endpoint at `{endpoint.provider}` has no model_id.", param="endpoints")
         if endpoint.weight < 1:
@@ -155,8 +163,7 @@ class DynamicRoutingTable:
                 f"The weight of `{endpoint.provider}:{endpoint.model_id}` is {endpoint.weight}: expected 1 or more."
             )
             raise InvalidRequestError(message, param="endpoints")
-        # A table that only routes and lists can't tell which providers exist, so anything goes there.
-        if not isinstance(self._below, _Described) and self._below.protocol_of(endpoint.provider) is None:
+        if not self.accepts_provider(endpoint.provider):
             message = f"There is no provider `{endpoint.provider}`: a route can only name one from the config file."
             raise InvalidRequestError(message, param="endpoints")
 
@@ -199,3 +206,6 @@ class _Described:
 
     def protocol_of(self, provider: str) -> str | None:
         return next((entry.protocol for entry in self._table.list_routes() if entry.provider == provider), None)
+
+    def accepts_provider(self, provider: str) -> bool:  # noqa: ARG002 # which there are is not told, so any will do
+        return True

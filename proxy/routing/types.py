@@ -150,3 +150,7 @@ class DescribedTable(Protocol):
     def protocol_of(self, provider: str) -> str | None:
         """A provider's native protocol; None if there is no such provider."""
         ...
+
+    def accepts_provider(self, provider: str) -> bool:
+        """Whether a route may name this provider."""
+        ...

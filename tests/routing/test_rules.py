@@ -1,11 +1,11 @@
 """The ten rules of the routing table, each by its number (docs/architecture.md tells them in words)."""
 
 import asyncio
-import threading
 
 import pytest
 
 from proxy.config import ConfigError, settings_from
+from proxy.config.settings import Endpoint, Model
 from proxy.errors import InvalidRequestError, UnknownModelError
 from proxy.routing import (
     ConfigRoutingTable,
@@ -96,6 +96,29 @@ async def test_rule_01_a_dynamic_route_takes_precedence(table: DynamicRoutingTab
     assert isinstance(table.inner, ThirdPartyTable)
 
 
+async def test_rule_01_a_resolution_tells_the_revision_that_decided() -> None:
+    """A change made while the inner table still looks the model up is not the one that decided."""
+
+    class SlowTable(ThirdPartyTable):
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        async def route(self, model: str) -> RoutingTarget:
+            self.asked.set()
+            await self.answer.wait()
+            return await super().route(model)
+
+    inner = SlowTable()
+    table = DynamicRoutingTable(inner)
+    resolving = asyncio.create_task(table.resolve("default"))
+    await inner.asked.wait()
+    table.add_route(DynamicRoute("default", [ALPHA]))
+    inner.answer.set()
+    before, after = await resolving, await table.resolve("default")
+
+    assert (before.source, before.target.provider_name, before.revision) == (RouteSource.CONFIG, "openai", 0)
+    assert (after.source, after.target.provider_name, after.revision) == (RouteSource.DYNAMIC, "alpha", 1)
+
+
 async def test_rule_02_priority_takes_the_first_endpoint(table: DynamicRoutingTable) -> None:
     """`priority` always chooses the first; the others are its fallbacks, in order."""
     table.add_route(DynamicRoute("m", [ALPHA, BETA, ALPHA]))
@@ -133,6 +156,7 @@ async def test_rule_02_config_routes_do_the_same(config_table: ConfigRoutingTabl
         DynamicRoute("m", []),
         DynamicRoute("", [ALPHA]),
         DynamicRoute("m", [RouteEndpoint("alpha", "")]),
+        DynamicRoute("m", [RouteEndpoint("", "a-1")]),
         DynamicRoute("m", [RouteEndpoint("alpha", "a", weight=0)]),
         DynamicRoute("m", [ALPHA], "fastest"),  # type: ignore[arg-type] # what an API may hand over
     ],
@@ -164,6 +188,15 @@ async def test_rule_03_only_the_config_makes_providers(config_table: ConfigRouti
         table.add_route(DynamicRoute("m", [RouteEndpoint("openai", "x"), ALPHA]))
 
     assert table.list_dynamic_routes() == []
+
+
+async def test_rule_03_any_provider_where_none_are_known(table: DynamicRoutingTable) -> None:
+    """Over a table that doesn't tell its providers a route may name any, through a further layer as well."""
+    above = DynamicRoutingTable(table)
+    above.add_route(DynamicRoute("m", [ALPHA]))
+
+    assert await above.route("m") == RoutingTarget("alpha", "a-1")
+    assert await above.route("default") == RoutingTarget("openai", "gpt-4o")
 
 
 async def test_rule_04_remove_route(table: DynamicRoutingTable) -> None:
@@ -235,34 +268,34 @@ def test_rule_07_list_models_is_the_inner_registry(
     assert config_table.list_models()[0] == ModelEntry("anthropic/special", "openai", description="odd")
 
 
-def test_rule_08_mutation_under_concurrent_resolution(table: DynamicRoutingTable) -> None:
-    """Threads that resolve while another swaps see the old route or the new one, whole."""
-    old = [RouteEndpoint("old", str(n)) for n in range(3)]
-    new = [RouteEndpoint("new", str(n)) for n in range(5)]
-    table.add_route(DynamicRoute("m", old, RouteStrategy.LOAD_BALANCE))
-    stop = threading.Event()
-    seen: list[tuple[str, int]] = []
+async def test_rule_08_resolving_looks_at_no_other_route(table: DynamicRoutingTable) -> None:
+    """Among 100,000 routes a name is compared with that of its own route alone."""
+    compared: list[str] = []
 
-    async def resolve() -> None:
-        while not stop.is_set():
-            resolution = await table.resolve("m")
-            targets = (resolution.target, *resolution.fallbacks)
-            providers = {target.provider_name for target in targets}
-            assert len(providers) == 1
-            seen.append((providers.pop(), len(set(targets))))
+    class WatchedName(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
 
-    readers = [threading.Thread(target=lambda: asyncio.run(resolve())) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    for turn in range(2000):
-        table.add_route(DynamicRoute("m", old if turn % 2 else new, RouteStrategy.LOAD_BALANCE))
-    stop.set()
-    for reader in readers:
-        reader.join()
+        def __eq__(self, other: object) -> bool:
+            compared.append(str(self))
+            return str.__eq__(self, other)
 
-    assert set(seen) <= {("old", 3), ("new", 5)}
-    assert seen
-    assert table.revision == 2001
+    for number in range(100_000):
+        table.add_route(DynamicRoute(WatchedName(f"model-{number}"), [RouteEndpoint("alpha", str(number))]))
+    compared.clear()
+
+    assert await table.route("model-50000") == RoutingTarget("alpha", "50000")
+    assert compared == ["model-50000"]
+
+
+async def test_rule_08_resolving_waits_for_nothing_of_its_own(table: DynamicRoutingTable) -> None:
+    """A dynamic route is resolved in one go: nothing else runs between the question and the answer."""
+    table.add_route(DynamicRoute("m", [ALPHA]))
+    resolving = table.resolve("m")
+    with pytest.raises(StopIteration) as done:
+        resolving.send(None)
+
+    assert done.value.value.target == RoutingTarget("alpha", "a-1")
 
 
 async def test_rule_09_unknown_models_suggest_the_closest(config_table: ConfigRoutingTable) -> None:
@@ -284,6 +317,15 @@ async def test_rule_09_unknown_models_suggest_the_closest(config_table: ConfigRo
         "model",
     )
     assert "gpt-5-fast" not in removed.value.message
+
+
+async def test_rule_09_suggestions_among_many() -> None:
+    """Among 100,000 names the closest is still suggested (few of them are compared: see the law of neighbours)."""
+    model = Model((Endpoint("openai", "x"),))
+    providers = settings_from({"providers": {"openai": {}}}).providers
+    table = DynamicRoutingTable(ConfigRoutingTable(providers, {f"model-{n:05}": model for n in range(100_000)}))
+    with pytest.raises(UnknownModelError, match="`model-54321`"):
+        await table.route("model-54321x")
 
 
 async def test_rule_09_another_tables_refusal_passes(table: DynamicRoutingTable) -> None:
