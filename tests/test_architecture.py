@@ -1,7 +1,9 @@
 """The structure that docs/architecture.md draws: imports run downwards only, rooms stay small."""
 
 import ast
+import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -37,9 +39,10 @@ def imports(module: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            if node.module == "proxy":
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module}:{node.lineno}: a relative import hides its room"
+            yield (name := node.module or "")
+            if name == "proxy":
                 yield from (f"proxy.{alias.name}" for alias in node.names)
 
 
@@ -57,6 +60,23 @@ def test_imports_run_downwards(module: Path) -> None:
             assert parts[1] in BELOW[room], f"{room} imports {name}"
         if room in PURE:
             assert parts[0] not in WITH_IO - ALLOWED_IN_PURE.get(room, set()), f"{room} imports {name}"
+
+
+def test_the_rule_itself_has_a_bottom() -> None:
+    """What may import what has no circle, says something of every room, and keeps the two planes apart."""
+    TopologicalSorter(BELOW).prepare()
+
+    assert {room_of(module) for module in MODULES} == set(BELOW)
+    assert "admin" not in BELOW["gateway"]
+    assert "gateway" not in BELOW["admin"]
+
+
+def test_the_simulator_stands_alone() -> None:
+    """Providers made of straw need aiohttp and msgspec, and nothing else of what is installed or of this project."""
+    modules = [module for module in MODULES if room_of(module) == "simulator"]
+    outside = {name.split(".")[0] for module in modules for name in imports(module)} - sys.stdlib_module_names
+
+    assert outside == {"aiohttp", "msgspec", "proxy"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
