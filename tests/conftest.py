@@ -8,10 +8,15 @@ from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
+from hypothesis import HealthCheck, settings
 
 from proxy.app import Proxy
 from proxy.config import settings_from
 from proxy.simulator import StrawProvider
+
+# The first look at all of Unicode takes a fresh checkout a second, and a busy machine is slow at anything.
+settings.register_profile("pointsman", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pointsman")
 
 MakeProxy = Callable[..., Awaitable[Proxy]]
 MakeStraw = Callable[..., Awaitable[StrawProvider]]

@@ -16,6 +16,7 @@ from proxy.routing.types import (
     ModelEntry,
     ModelRegistry,
     Resolution,
+    ResolvingTable,
     RouteEndpoint,
     RouteEntry,
     RouteSource,
@@ -187,6 +188,8 @@ class _Described:
         return await self._table.route(model)
 
     async def resolve(self, model: str) -> Resolution:
+        if isinstance(self._table, ResolvingTable):
+            return await self._table.resolve(model)
         return Resolution(await self._table.route(model), (), RouteSource.CONFIG, 0)
 
     def list_routes(self) -> list[RouteEntry]:

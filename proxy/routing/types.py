@@ -124,6 +124,15 @@ class AdminRoutingTable(RoutingTable, Protocol):
 
 
 @runtime_checkable
+class ResolvingTable(Protocol):
+    """A table that knows fallbacks."""
+
+    async def resolve(self, model: str) -> Resolution:
+        """The target with its fallbacks; raises `UnknownModelError`."""
+        ...
+
+
+@runtime_checkable
 class DescribedTable(Protocol):
     """A table that tells more than a target: fallbacks, strategies, and which providers there are."""
 

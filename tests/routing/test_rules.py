@@ -12,6 +12,7 @@ from proxy.routing import (
     DynamicRoute,
     DynamicRoutingTable,
     ModelEntry,
+    Resolution,
     RouteEndpoint,
     RouteEntry,
     RouteSource,
@@ -84,6 +85,18 @@ async def test_a_table_from_plain_mappings() -> None:
     assert table.list_routes() == [RouteEntry("m", "local", "anthropic")]
     with pytest.raises(ConfigError, match="local"):
         ConfigRoutingTable({}, models)
+
+
+async def test_rule_01_an_inner_tables_fallbacks_survive() -> None:
+    """An inner table that resolves, without being one of ours, keeps its fallbacks."""
+
+    class ResolvingThirdParty(ThirdPartyTable):
+        async def resolve(self, model: str) -> Resolution:
+            return Resolution(await self.route(model), (RoutingTarget("spare", "s"),), RouteSource.CONFIG, 7)
+
+    table = DynamicRoutingTable(ResolvingThirdParty())
+    assert (await table.resolve("default")).fallbacks == (RoutingTarget("spare", "s"),)
+    assert (await table.resolve("default")).revision == 0
 
 
 async def test_rule_01_a_dynamic_route_takes_precedence(table: DynamicRoutingTable) -> None:
