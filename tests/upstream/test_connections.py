@@ -8,6 +8,8 @@ import aiohttp
 import pytest
 
 from proxy.app import Proxy
+from proxy.upstream.connection import BrokenError, Connection, Phase, SilenceError
+from proxy.upstream.dial import Dialer
 from tests.conftest import MakeProxy, url
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -168,3 +170,49 @@ async def test_a_form_that_turns_out_bad_on_its_way(behind: Behind, http: aiohtt
         assert response.status == 400
         assert "cut short" in await response.text()
     assert await provider.gone.get() == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "phase", "received", "reused"),
+    [
+        ([b""], Phase.HEAD, False, False),
+        ([b"HTTP/1.1 200"], Phase.HEAD, True, False),
+        ([OK, b""], Phase.HEAD, False, True),
+        ([OK, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"], Phase.BODY, True, True),
+    ],
+    ids=["nothing came", "a part of the head", "closed while it rested, perhaps", "in the body"],
+)
+async def test_a_break_knows_how_far_it_had_come(
+    answers: list[bytes], phase: Phase, received: bool, reused: bool
+) -> None:
+    """Whether anything came back, and whether the connection had served before, can be told apart."""
+
+    async def respond(number: int, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answers[number - 1])
+        if number == len(answers):
+            raise ConnectionAbortedError
+
+    server = await asyncio.start_server(Counting(respond).serve, "127.0.0.1", 0)
+    connection = await Dialer("127.0.0.1", server.sockets[0].getsockname()[1], None, None).open(5)
+    for _ in answers[1:]:
+        await exchange(connection)
+    with pytest.raises(BrokenError) as broken:
+        await exchange(connection)
+    server.close()
+
+    assert (broken.value.phase, broken.value.received, broken.value.reused) == (phase, received, reused)
+
+
+async def exchange(connection: Connection) -> None:
+    """One whole exchange."""
+    await connection.exchange(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", b"", chunked=False, limit_s=5)
+    while await connection.read(5):
+        pass
+
+
+async def test_what_was_never_connected_breaks_in_connecting() -> None:
+    """A port where nobody listens, and a time limit that is over at once, are breaks before anything was sent."""
+    for port, limit_s, kind in ((9, 5.0, BrokenError), (9, 1e-9, SilenceError)):
+        with pytest.raises(kind) as broken:
+            await Dialer("127.0.0.1", port, None, None).open(limit_s)
+        assert broken.value.phase is Phase.CONNECT
