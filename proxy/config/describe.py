@@ -33,6 +33,7 @@ def _provider(provider: Provider) -> dict[str, object]:
         "api_key": _plain(provider.api_key),
         "headers": _headers(provider.headers),
         "timeouts": _plain(provider.timeouts),
+        "limits": _plain(provider.limits),
         "ca_bundle": provider.ca_bundle,
         "proxy": _without_credential(provider.proxy),
     }

@@ -1,6 +1,6 @@
 """What may be written in a config file: the keys, and the texts that stand for addresses, URLs and secrets.
 
-Sections whose keys are the settings' own (`server`, `admin`, models, time limits) have their types in `settings.py`.
+Sections whose keys are the settings' own (`server`, `admin`, models, limits) have their types in `settings.py`.
 """
 
 import re
@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from proxy.config.reader import Form, PartOf
-from proxy.config.settings import Address, Admin, AuthStyle, Count, Secret, Server, Timeouts
+from proxy.config.settings import Address, Admin, AuthStyle, Count, Limits, Secret, Server, Timeouts
 from proxy.errors import Protocol
 
 ProviderName = NewType("ProviderName", str)
@@ -29,6 +29,7 @@ PemFile = NewType("PemFile", str)
 HeaderName = NewType("HeaderName", str)
 
 SomeTimeouts = Annotated[dict[str, float], PartOf(Timeouts)]
+SomeLimits = Annotated[dict[str, float], PartOf(Limits)]
 
 
 class ProtocolEntry(msgspec.Struct, frozen=True):
@@ -49,6 +50,7 @@ class ProviderEntry(msgspec.Struct, frozen=True):
     auth: AuthStyle | None = None
     headers: dict[HeaderName, Secret] = {}
     timeouts: SomeTimeouts = {}
+    limits: SomeLimits = {}
     ca_bundle: PemFile | None = None
     proxy: ProxyUrl | None = None
 

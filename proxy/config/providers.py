@@ -13,7 +13,7 @@ import msgspec
 from proxy.config.document import ProtocolEntry, ProviderEntry, UrlOrPath
 from proxy.config.faults import did_you_mean
 from proxy.config.known import KNOWN_PROVIDERS, KnownProvider
-from proxy.config.settings import AuthStyle, ProtocolSettings, Provider, Secret, Timeouts
+from proxy.config.settings import AuthStyle, Limits, ProtocolSettings, Provider, Secret, Timeouts
 from proxy.config.source import Source
 from proxy.errors import Protocol
 
@@ -31,6 +31,7 @@ class _Blueprint(NamedTuple):
     base_url: str | None = None
     protocols: Mapping[Protocol, ProtocolEntry] = _ONLY_OPENAI
     timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
 
 
 class ProviderResolver:
@@ -70,6 +71,7 @@ class ProviderResolver:
             api_key=self._own_key(name, protocols) if entry.api_key is None else entry.api_key,
             headers=tuple(entry.headers.items()),
             timeouts=blueprint.timeouts,
+            limits=blueprint.limits,
             ca_bundle=entry.ca_bundle,
             proxy=entry.proxy or Secret(""),
         )
@@ -96,6 +98,7 @@ class ProviderResolver:
             entry.base_url if entry.base_url is not None else parent.base_url,
             protocols,
             msgspec.structs.replace(parent.timeouts, **entry.timeouts),
+            msgspec.structs.replace(parent.limits, **entry.limits),
         )
 
     def _parent(self, name: str, entry: ProviderEntry, way: tuple[str, ...]) -> _Blueprint | None:

@@ -65,11 +65,22 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Time limits of one attempt at a provider, in seconds."""
 
     connect_s: Seconds = 10.0
-    """DNS, TCP and TLS together."""
+    """DNS, TCP and TLS together, and the wait for a connection where all of the provider's are in use."""
     first_byte_s: Seconds = 120.0
     """From the request being sent to the head of the answer."""
     idle_s: Seconds = 60.0
     """Between two pieces of the answer."""
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many connections a provider gets, for each of its protocols."""
+
+    connections: Count = 10_000
+    """Open at once; each serves one request at a time."""
+    waiting: Annotated[int, Meta(ge=0)] = 1_000
+    """Requests that may wait for one of them, each for its `connect_s` at most."""
+    keepalive_s: Seconds | None = None
+    """How long one is kept open without a request; None: what suits the address."""
 
 
 class EndpointOverrides(msgspec.Struct, frozen=True):
@@ -99,6 +110,7 @@ class Provider(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, Secret], ...] = ()
     """Sent with every request; they win over the client's."""
     timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
     ca_bundle: str | None = None
     """PEM file of the authorities to trust instead of the system's."""
     proxy: Secret = Secret("")
