@@ -1,7 +1,7 @@
 """The floor under any proxy made of aiohttp's server and client: take a request, send it on, copy the answer back.
 
 It routes nothing, checks nothing and records nothing: what a proxy costs beyond it is the proxy's own doing.
-Run as `python -m benchmarks.aiohttp_floor PORT UPSTREAM_PORT`.
+Run as `python -m benchmarks.aiohttp_floor PORT UPSTREAM_URL`.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ async def _serve(port: int, upstream: str) -> None:
                 await response.write_eof()
                 return response
 
-        app = web.Application()
+        app = web.Application(client_max_size=64 << 20)
         app.router.add_route("*", "/{path:.*}", forward)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
@@ -39,4 +39,4 @@ async def _serve(port: int, upstream: str) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1]), f"http://127.0.0.1:{sys.argv[2]}"))
+    uvloop.run(_serve(int(sys.argv[1]), sys.argv[2]))

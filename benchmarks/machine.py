@@ -2,7 +2,7 @@
 
 import os
 import platform
-import shutil
+import resource
 import subprocess
 import time
 from collections.abc import Iterable
@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.processes import TICKS_PER_S
+from benchmarks.program import find_program
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_CALM_WINDOW_S = 0.5
-_CALM_BUSY_S = 0.06
+_CALM_WINDOW_S = 0.3
+_CALM_BUSY_S = 0.04
 
 
 class Cores(NamedTuple):
@@ -22,7 +23,7 @@ class Cores(NamedTuple):
 
     proxy: int
     load: int
-    """Shared by the upstream, wrk and the benchmark itself."""
+    """Shared by the upstream, what makes the load, and the benchmark itself."""
 
 
 class CoreTimes(NamedTuple):
@@ -32,14 +33,6 @@ class CoreTimes(NamedTuple):
     """Spent by processes; interrupts are left out, since the kernel may count the load's own network work there."""
     stolen_s: float
     """Taken by the hypervisor for others."""
-
-
-class ProcessStat(NamedTuple):
-    """What `/proc/PID/stat` says of a process (proc_pid_stat(5))."""
-
-    session: int
-    cpu_s: float
-    reaped_children_cpu_s: float
 
 
 def pick_cores() -> Cores:
@@ -81,42 +74,48 @@ def parse_core_times(stat: str, cores: Iterable[int]) -> CoreTimes:
     lines = [line.split() for line in stat.splitlines()]
     ticks = [[int(field) for field in line[1:]] for line in lines if line and line[0] in wanted]
     busy = sum(user + nice + system for user, nice, system, *_ in ticks)
-    return CoreTimes(busy / _TICKS_PER_S, sum(fields[7] for fields in ticks) / _TICKS_PER_S)
+    return CoreTimes(busy / TICKS_PER_S, sum(fields[7] for fields in ticks) / TICKS_PER_S)
 
 
-def parse_process_stat(stat: str) -> ProcessStat:
-    """The text of `/proc/PID/stat`; the command's name in it may hold spaces and parentheses."""
-    fields = stat[stat.rindex(")") + 2 :].split()
-    user, system, children_user, children_system = (int(field) / _TICKS_PER_S for field in fields[11:15])
-    return ProcessStat(int(fields[3]), user + system, children_user + children_system)
+class Patience:
+    """Waits for a calm machine, and allows noisy measurements to be repeated, as long as there is time for it.
+
+    Args:
+        total_s: for the whole run.
+        once_s: for a single wait.
+        tries: for one measurement.
+    """
+
+    def __init__(self, total_s: float, once_s: float, tries: int) -> None:
+        self._left_s = total_s
+        self._once_s = once_s
+        self._tries = tries
+
+    def allows_try(self, number: int) -> bool:
+        """Whether a measurement may be made for the `number`th time."""
+        return number <= self._tries and self._left_s > 0
+
+    def wait_until_calm(self, cores: Iterable[int]) -> None:
+        """Return as soon as next to nothing runs on these cores, or the time is up."""
+        began_s = time.monotonic()
+        limit_s = min(self._once_s, self._left_s)
+        while time.monotonic() < began_s + limit_s:
+            before_s = core_times(cores).busy_s
+            time.sleep(_CALM_WINDOW_S)
+            if core_times(cores).busy_s - before_s < _CALM_BUSY_S:
+                break
+        self.spend(time.monotonic() - began_s)
+
+    def spend(self, secs: float) -> None:
+        """Take so much off the time that is left."""
+        self._left_s -= secs
 
 
-def session_cpu_s(leader: int) -> float:
-    """CPU time, in seconds, of all processes in the session that the process `leader` opened."""
-    total = 0.0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            stat = parse_process_stat(path.read_text())
-        except OSError:  # it has just ended
-            continue
-        if stat.session == leader:
-            total += stat.cpu_s + stat.reaped_children_cpu_s
-    return total
-
-
-def wait_until_calm(cores: Iterable[int], limit_s: float) -> None:
-    """Return as soon as next to nothing runs on these cores, at the latest after `limit_s`."""
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        before = core_times(cores).busy_s
-        time.sleep(_CALM_WINDOW_S)
-        if core_times(cores).busy_s - before < _CALM_BUSY_S:
-            return
-
-
-def find_program(name: str) -> str | None:
-    """The path of a program; Debian keeps nginx in a directory that is not on everybody's PATH."""
-    return shutil.which(name, path=os.environ.get("PATH", os.defpath) + os.pathsep + "/usr/sbin")
+def raise_file_limit() -> int:
+    """Let this process, and those that it starts, have as many files open as they may; gives the number."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def describe(cores: Cores) -> dict[str, str]:

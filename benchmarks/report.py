@@ -1,17 +1,17 @@
-"""The report: medians over the rounds, their spread, and ratios to the reference peers of the same run, in markdown."""
+"""The report: goals, then each part with its picture and its tables, in markdown."""
 
-from collections.abc import Callable, Iterable, Sequence
-from statistics import median
+from collections.abc import Sequence
 
 import msgspec
 
-from benchmarks.load import SCENARIOS, Scenario
-from benchmarks.measurement import NOISY_FOREIGN_SHARE, NOISY_STOLEN_SHARE, Measurement
-from benchmarks.peers import PEERS
+from benchmarks.figures import NOISY_FOREIGN_SHARE, NOISY_STOLEN_SHARE, Cell, Cells, Figure, Key, Sample, collect
+from benchmarks.goals import GOALS
+from benchmarks.part import Line, Part
+from benchmarks.parts import PARTS
+from benchmarks.peers import REFERENCES
+from benchmarks.plots import bar_chart, line_chart
 
-Figure = Callable[[Measurement], float]
-
-REFERENCES = ("direct", "nginx", "floor")
+_RATIO = "{:.3f}"
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -21,162 +21,159 @@ class Run(msgspec.Struct, frozen=True):
     """ISO 8601, UTC."""
     machine: dict[str, str]
     """Labels and values, as text."""
-    effort: str
-    """How much was measured, in words."""
-    measurements: list[Measurement] = []
+    peers: dict[str, str]
+    """What each is, in the order of the tables."""
+    samples: list[Sample] = []
     skipped: dict[str, str] = {}
-    """Peers that could not be measured, or not in every round, and why."""
+    """What could not be measured, or not in every round, and why."""
+    notes: list[str] = []
+    """What was left out without harm."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether every peer was measured, and validly."""
-        return not self.skipped and all(measured.is_valid for measured in self.measurements)
+        """Whether everything was measured, and validly."""
+        return not self.skipped and not any(sample.trouble for sample in self.samples)
 
 
-class Cell:
-    """The measurements of one peer in one scenario with one number of connections, a round each."""
-
-    def __init__(self, rounds: Sequence[Measurement]) -> None:
-        self._rounds = rounds
-
-    @property
-    def errors(self) -> int:
-        """Failed requests in all rounds."""
-        return sum(measured.load.errors for measured in self._rounds)
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether every round was valid; if not, the cell's figures mean nothing and it has no ratios."""
-        return all(measured.is_valid for measured in self._rounds)
-
-    def median(self, figure: Figure) -> float:
-        """The figure's median over the rounds."""
-        return median(figure(measured) for measured in self._rounds)
-
-    def spread(self, figure: Figure) -> float | None:
-        """How far apart the rounds are, as a share of the median; None with fewer than two rounds."""
-        values = [figure(measured) for measured in self._rounds]
-        middle = median(values)
-        return (max(values) - min(values)) / middle if len(values) > 1 and middle else None
-
-    def ratio(self, reference: "Cell | None", figure: Figure) -> float | None:
-        """This cell's median in terms of the reference's; None where either is missing, invalid or zero."""
-        if reference is None or not (self.is_valid and reference.is_valid and reference.median(figure)):
-            return None
-        return self.median(figure) / reference.median(figure)
-
-
-Cells = dict[tuple[str, int, str], Cell]
-"""By scenario, connections and peer."""
-
-
-def collect(measurements: Iterable[Measurement]) -> Cells:
-    """The cells in the order in which a reader compares them: scenario, connections, peer."""
-    groups: dict[tuple[str, int, str], list[Measurement]] = {}
-    for measured in measurements:
-        groups.setdefault((measured.scenario, measured.connections, measured.peer), []).append(measured)
-    scenarios, peers = list(SCENARIOS), list(PEERS)
-    ordered = sorted(groups, key=lambda key: (scenarios.index(key[0]), key[1], peers.index(key[2])))
-    return {key: Cell(groups[key]) for key in ordered}
-
-
-def render(run: Run) -> str:
-    """The whole report."""
-    cells = collect(run.measurements)
-    parts = [f"# Benchmark of {run.started}", _machine(run)]
-    for scenario in SCENARIOS.values():
-        own = {key: cell for key, cell in cells.items() if key[0] == scenario.name}
+def render(run: Run, pictures: Sequence[str] = ()) -> str:
+    """The whole report; `pictures` are the names of the files that it may show."""
+    cells = collect(run.samples, list(run.peers))
+    parts = [f"# Benchmark of {run.started}", _goals(cells, run), _machine(run)]
+    for part in PARTS.values():
+        own = {key: cell for key, cell in cells.items() if key.part == part.name}
         if own:
-            parts += [f"## {scenario.title}", _throughput(own), _cpu(own, scenario)]
+            shown = [f"![{part.title}]({name})" for name in pictures if f"{part.name}-" in name]
+            parts += [f"## {part.title}", part.about, *shown, *_tables(part, own)]
     parts.append(_remarks(run))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
+def draw(run: Run) -> dict[str, str]:
+    """The SVG files that go with the report, by name."""
+    cells = collect(run.samples, list(run.peers))
+    drawn: dict[str, str] = {}
+    for part in PARTS.values():
+        own = {key: cell for key, cell in cells.items() if key.part == part.name and cell.is_valid}
+        pictures = _lines(part.line, own, run) if part.line else _bars(part, own, run)
+        drawn |= {f"{part.name}-{number}.svg": picture for number, picture in enumerate(pictures, start=1)}
+    return drawn
+
+
+def _bars(part: Part, cells: Cells, run: Run) -> list[str]:
+    """The part's first figure."""
+    figure = part.figures[0]
+    groups: dict[str, dict[str, float]] = {}
+    for key, cell in cells.items():
+        if (value := cell.median(figure.key)) is not None:
+            groups.setdefault(key.case, {})[key.peer] = value
+    title = f"{part.title.partition(':')[0]}: {figure.title}"
+    return [bar_chart(title, groups, figure.show, list(run.peers))] if groups else []
+
+
+def _lines(line: Line, cells: Cells, run: Run) -> list[str]:
+    """The curves, a picture for each case."""
+    pictures = []
+    for case in dict.fromkeys(key.case for key in cells):
+        curves = {key.peer: _curve(cell) for key, cell in cells.items() if key.case == case}
+        axes = (line.x_label, line.y_label)
+        pictures.append(line_chart(f"{line.title}: {case}", axes, curves, list(run.peers), line.x_scale, line.limit))
+    return pictures
+
+
+def _curve(cell: Cell) -> list[tuple[float, float]]:
+    """The points of all rounds; where rounds share an x, the last one's."""
+    return sorted({x: y for sample in cell.rounds for x, y in sample.curve}.items())
+
+
+def _goals(cells: Cells, run: Run) -> str:
+    """For each peer that is no reference: how it stands to the goals, as far as they were measured."""
+    peers = [peer for peer in run.peers if peer not in REFERENCES]
+    rows = []
+    for goal in GOALS:
+        found = [(peer, goal.find(cells, peer)) for peer in peers]
+        if all(value is None for _, value in found):
+            continue
+        shown = ["not measured" if value is None else f"{value:.3g}: {goal.verdict(value)}" for _, value in found]
+        rows.append([goal.title, goal.bound(goal.must), goal.bound(goal.aim), *shown])
+    return table(["goal", "must", "aim", *peers], rows, left=1) if rows else ""
+
+
 def _machine(run: Run) -> str:
-    lines = [f"- {label}: {value}" for label, value in (run.machine | {"Measured": run.effort}).items()]
-    measured = {measurement.peer for measurement in run.measurements}
-    lines += [f"- `{peer.name}`: {peer.what}" for peer in PEERS.values() if peer.name in measured]
-    return "\n".join(lines)
+    lines = [f"- {label}: {value}" for label, value in run.machine.items()]
+    return "\n".join([*lines, *(f"- `{name}`: {what}" for name, what in run.peers.items())])
 
 
-def _throughput(cells: Cells) -> str:
-    header, rows = _comparison(cells, "requests/s", ",.0f", lambda measured: measured.requests_per_s, REFERENCES)
-    header += ["p50 ms", "p99 ms", "errors", "proxy core", "load core"]
-    for row, cell in zip(rows, cells.values(), strict=True):
-        row += [
-            f"{cell.median(lambda measured: measured.load.p50_us) / 1e3:,.2f}",
-            f"{cell.median(lambda measured: measured.load.p99_us) / 1e3:,.2f}",
-            str(cell.errors),
-            _percent(cell.median(lambda measured: measured.peer_cpu_s / measured.elapsed_s)),
-            _percent(cell.median(lambda measured: measured.load_cpu_s / measured.elapsed_s)),
-        ]
-    return _table(header, rows)
+def _tables(part: Part, cells: Cells) -> list[str]:
+    """A table for each figure that is compared; the first has those that aren't as well."""
+    compared = [figure for figure in part.figures if figure.is_compared]
+    others = [figure for figure in part.figures if not figure.is_compared]
+    tables = [_comparison(cells, figure, others if figure is compared[0] else []) for figure in compared]
+    return [text for text in tables if text]
 
 
-def _cpu(cells: Cells, scenario: Scenario) -> str:
-    """A direct connection spends none, so it neither has a row here nor is a reference."""
-    proxies: Cells = {key: cell for key, cell in cells.items() if key[2] != "direct"}
-    references = [name for name in REFERENCES if name != "direct"]
-    if scenario.event_delay_us:
-        header, rows = _comparison(proxies, "CPU µs/event", ",.1f", lambda one: one.cpu_us_per_event, references)
-    else:
-        header, rows = _comparison(proxies, "CPU µs/request", ",.1f", lambda one: one.cpu_us_per_request, references)
-    return _table(header, rows) if rows else ""
-
-
-def _comparison(
-    cells: Cells, unit: str, number: str, figure: Figure, references: Sequence[str]
-) -> tuple[list[str], list[list[str]]]:
-    """Header and rows, one a cell: the figure in `unit`, its spread, its ratio to each reference that was measured."""
-    measured = {peer for _, _, peer in cells}
-    shown = [name for name in references if name in measured]
-    rows = [
-        [
-            str(connections),
-            peer if cell.is_valid else f"{peer} **(invalid)**",
-            format(cell.median(figure), number),
-            _percent(cell.spread(figure)),
-            *(_ratio(cell.ratio(cells.get((scenario, connections, name)), figure)) for name in shown),
-        ]
-        for (scenario, connections, peer), cell in cells.items()
+def _comparison(cells: Cells, figure: Figure, others: Sequence[Figure]) -> str:
+    """A row for each case and peer: the figure, its spread, its ratio to each reference, and some more figures."""
+    shown = {key: cell for key, cell in cells.items() if cell.median(figure.key) is not None or not cell.is_valid}
+    if not any(cell.is_valid for cell in shown.values()):
+        return ""
+    references = [
+        name for name in REFERENCES if any(key.peer == name and cell.values(figure.key) for key, cell in shown.items())
     ]
-    return ["connections", "peer", unit, "spread", *(f"x {name}" for name in shown)], rows
+    rows = []
+    for key, cell in shown.items():
+        row = [
+            key.case,
+            key.peer if cell.is_valid else f"{key.peer} **(invalid)**",
+            figure.show(cell.median(figure.key)),
+        ]
+        row.append(_percent(cell.spread(figure.key)))
+        if figure.over_direct:
+            row.append(_difference(cell, cells.get(key._replace(peer="direct")), figure))
+        ratios = [cell.ratio(cells.get(Key(key.part, key.case, name)), figure.key) for name in references]
+        row += ["-" if ratio is None else _RATIO.format(ratio) for ratio in ratios]
+        rows.append(row + [other.show(cell.median(other.key)) for other in others])
+    header = ["case", "peer", figure.title, "spread", *(["+ direct"] if figure.over_direct else [])]
+    return table([*header, *(f"x {name}" for name in references), *(other.title for other in others)], rows)
+
+
+def _difference(cell: Cell, direct: Cell | None, figure: Figure) -> str:
+    own, other = cell.median(figure.key), direct.median(figure.key) if direct else None
+    return "-" if own is None or other is None else figure.show(own - other)
 
 
 def _remarks(run: Run) -> str:
-    noisy = [measured for measured in run.measurements if measured.is_noisy]
+    noisy = [sample for sample in run.samples if sample.is_noisy]
     verdict = (
-        f"{len(noisy)} of {len(run.measurements)} measurements were noisy: others took more than "
+        f"{len(noisy)} of {len(run.samples)} measurements were noisy: others took more than "
         f"{NOISY_FOREIGN_SHARE:.0%} of a core, or the hypervisor more than {NOISY_STOLEN_SHARE:.0%}."
     )
     lines = [
-        f"- noisy: {measured.peer}, {measured.scenario}, {measured.connections} connections, round {measured.round} "
-        f"(others {measured.foreign_cpu_s / measured.elapsed_s:.0%}, "
-        f"hypervisor {measured.stolen_s / measured.elapsed_s:.0%}, the calmest of {measured.tries} tries)"
-        for measured in noisy
+        f"- noisy: {_place(sample)} (others {sample.foreign_share:.0%}, hypervisor {sample.stolen_share:.0%}, "
+        f"the calmest of {sample.tries})"
+        for sample in noisy
     ]
-    lines += [f"- **skipped**: {peer}: {reason}" for peer, reason in run.skipped.items()]
+    lines += [f"- **invalid**: {_place(sample)}: {sample.trouble}" for sample in run.samples if sample.trouble]
+    lines += [f"- **skipped**: {what}: {reason}" for what, reason in run.skipped.items()]
+    lines += [f"- {note}" for note in run.notes]
     return "## Remarks\n\n" + "\n".join([verdict, "", *lines])
 
 
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _place(sample: Sample) -> str:
+    return f"{sample.peer}, {sample.part}, {sample.case}, round {sample.round}"
 
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.0%}"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A markdown table whose columns line up in a terminal too; the first two are what a row is about."""
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
+    """A markdown table whose columns line up in a terminal too; the first `left` are text, the rest numbers."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
-        texts = [
-            text.ljust(width) if column == 1 else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
+        cells = zip(row, widths, strict=True)
+        texts = [text.ljust(width) if n < left else text.rjust(width) for n, (text, width) in enumerate(cells)]
         return "| " + " | ".join(texts) + " |"
 
-    rule = ["-" * width if column == 1 else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    rule = ["-" * width if n < left else "-" * (width - 1) + ":" for n, width in enumerate(widths)]
     return "\n".join([line(header), line(rule), *map(line, rows)])

@@ -1,10 +1,13 @@
--- Posts the body in the file $WRK_BODY over and over; prints one RESULT line of JSON at the end.
+-- Posts the body in the file $WRK_BODY, with the headers in $WRK_HEADERS (a line each), over and over; prints one RESULT
+-- line of JSON at the end.
 local file = assert(io.open(os.getenv("WRK_BODY"), "rb"))
 wrk.method = "POST"
 wrk.body = file:read("*a")
 file:close()
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer sk-client"
+for line in string.gmatch(os.getenv("WRK_HEADERS"), "[^\n]+") do
+  local name, value = line:match("^([^:]+):%s*(.*)$")
+  wrk.headers[name] = value
+end
 
 function done(summary, latency, _)
   local errors = summary.errors

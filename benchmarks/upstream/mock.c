@@ -2,8 +2,11 @@
 //
 //     cc -O2 -o mock mock.c && ./mock PORT
 //
-// POST .../chat/completions    a chat completion; with `"stream": true` EVENTS server-sent events and [DONE]
-// POST /__pace?delay_us=N      from now on N microseconds between two events of a stream; 0: back to back
+// POST .../chat/completions    a chat completion; with `"stream": true` server-sent events and [DONE]
+// POST /__script?delay_us=N&events=N&answer_bytes=N
+//                              what it answers from now on: the pause between two events of a stream in microseconds
+//                              (0, the default: back to back), events per stream (default 50), and how much text the
+//                              completion holds beyond its own (default 0)
 // GET  /__stats                what was served since the start, as JSON
 // any other GET                200, so that a proxy in front of it can be asked whether it is up
 //
@@ -20,13 +23,15 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define EVENTS 50
+#define EVENTS 50 // as many are canned; longer streams repeat those in the middle
 #define MAX_REQUEST (64 << 20)
 #define BATCH 512
+#define LOOKED_AT (64 << 10) // how much of a body is searched for `"stream"`
 
 typedef struct connection connection;
 struct connection {
@@ -34,13 +39,13 @@ struct connection {
     char *in, *out; // read but not yet understood; to be sent once the socket takes more
     size_t in_len, in_cap, out_len, out_cap;
     bool streaming, wants_write, dead;
-    int next_event;
+    int64_t next_event;
     int64_t due_us; // when the next event is due; 0 while the connection is not in the queue
     connection *before, *behind, *next_dead;
 };
 
 static int poller;
-static int64_t delay_us;
+static int64_t delay_us, events_per_stream = EVENTS;
 static connection *queue_head, *queue_tail, *dead_connections;
 static struct {
     unsigned long connections, requests, events;
@@ -66,7 +71,7 @@ static const char *COMPLETION =
     "{\"id\":\"chatcmpl-mock00000000000000000000001\",\"object\":\"chat.completion\",\"created\":1700000000,"
     "\"model\":\"gpt-4o-2024-08-06\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"
     "\"The quick brown fox jumps over the lazy dog; deterministic mock text, so that a proxy in front of it can be "
-    "checked byte for byte.\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":"
+    "checked byte for byte.%s\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":"
     "{\"prompt_tokens\":412,\"completion_tokens\":29,\"total_tokens\":441,\"prompt_tokens_details\":"
     "{\"cached_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":0}},\"service_tier\":\"default\","
     "\"system_fingerprint\":\"fp_mock000001\"}";
@@ -90,8 +95,19 @@ static blob json_response(int status, const char *body) {
     return b;
 }
 
+static void prepare_completion(size_t answer_bytes) {
+    char *text = malloc(answer_bytes + 1), *body;
+    memset(text, 'x', answer_bytes);
+    text[answer_bytes] = 0;
+    if (asprintf(&body, COMPLETION, text) < 0) exit(1);
+    free(completion.bytes);
+    completion = json_response(200, body);
+    free(body);
+    free(text);
+}
+
 static void prepare_answers(void) {
-    completion = json_response(200, COMPLETION);
+    prepare_completion(0);
     stream[0] = framed(STREAM_HEAD, CHUNK_START "\"role\":\"assistant\",\"content\":\"\"" CHUNK_END("null"), "");
     for (int i = 1; i < EVENTS - 1; i++) {
         char event[512];
@@ -102,7 +118,7 @@ static void prepare_answers(void) {
     stream[EVENTS] = framed("", "data: [DONE]\n\n", "0\r\n\r\n");
 }
 
-// ---- the queue of paced streams: the delay is the same for all, so who joins last is due last
+// ---- the queue of paced streams, sorted by when their next event is due
 
 static int64_t now_us(void) {
     struct timespec t;
@@ -110,12 +126,15 @@ static int64_t now_us(void) {
     return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
 }
 
-static void enqueue(connection *c) {
-    c->due_us = now_us() + delay_us;
-    c->before = queue_tail;
-    c->behind = NULL;
-    *(queue_tail ? &queue_tail->behind : &queue_head) = c;
-    queue_tail = c;
+// The delay is the same for all, so a place at or near the tail is the right one.
+static void enqueue(connection *c, int64_t due_us) {
+    connection *before = queue_tail;
+    while (before && before->due_us > due_us) before = before->before;
+    c->due_us = due_us;
+    c->before = before;
+    c->behind = before ? before->behind : queue_head;
+    *(c->behind ? &c->behind->before : &queue_tail) = c;
+    *(before ? &before->behind : &queue_head) = c;
 }
 
 static void dequeue(connection *c) {
@@ -171,14 +190,22 @@ static void send_kept(connection *c) {
     if (c->out_len == 0) watch(c, EPOLL_CTL_MOD, false);
 }
 
-// Send the events that are due, each in a write of its own as a model's server does.
-static void send_events(connection *c) {
-    while (c->next_event < EVENTS) {
-        send_blob(c, stream[c->next_event++]);
+// The canned event that stands at `place` of a stream.
+static blob event_at(int64_t place) {
+    if (place == 0) return stream[0];
+    if (place >= events_per_stream - 1) return stream[EVENTS - 1];
+    return stream[1 + (place - 1) % (EVENTS - 2)];
+}
+
+// Send the events that are due, each in a write of its own as a model's server does. A paced stream keeps to the
+// schedule that its first event began: one that comes late doesn't put off those behind it.
+static void send_events(connection *c, int64_t due_us) {
+    while (c->next_event < events_per_stream) {
+        send_blob(c, event_at(c->next_event++));
         served.events++;
         if (c->dead) return;
         if (delay_us) {
-            enqueue(c);
+            enqueue(c, due_us + delay_us);
             return;
         }
         if (c->out_len) return; // goes on when the socket takes more
@@ -190,6 +217,7 @@ static void send_events(connection *c) {
 // ---- understanding requests
 
 static bool asks_for_stream(const char *body, size_t length) {
+    if (length > LOOKED_AT) length = LOOKED_AT;
     const char *p = memmem(body, length, "\"stream\"", 8), *end = body + length;
     if (!p) return false;
     for (p += 8; p < end && (*p == ' ' || *p == ':'); p++) {}
@@ -205,6 +233,12 @@ static size_t content_length(const char *head, const char *end) {
     return 0;
 }
 
+// The number that follows `name` in a query; `missing` if it isn't there.
+static int64_t parameter(const char *query, const char *name, int64_t missing) {
+    const char *p = strstr(query, name);
+    return p ? atoll(p + strlen(name)) : missing;
+}
+
 static void answer_json(connection *c, int status, const char *body) {
     blob b = json_response(status, body);
     send_blob(c, b);
@@ -213,18 +247,19 @@ static void answer_json(connection *c, int status, const char *body) {
 
 // `line` is the request line, ended by NUL.
 static void answer(connection *c, const char *line, const char *body, size_t body_length) {
-    const char *delay;
     if (!strncmp(line, "POST ", 5) && strstr(line, "/chat/completions")) {
         served.requests++;
         if (asks_for_stream(body, body_length)) {
             c->streaming = true;
             c->next_event = 0;
-            send_events(c);
+            send_events(c, now_us());
         } else {
             send_blob(c, completion);
         }
-    } else if (!strncmp(line, "POST /__pace?", 13) && (delay = strstr(line, "delay_us="))) {
-        delay_us = atoll(delay + 9);
+    } else if (!strncmp(line, "POST /__script", 14)) {
+        delay_us = parameter(line, "delay_us=", 0);
+        events_per_stream = parameter(line, "events=", EVENTS);
+        prepare_completion(parameter(line, "answer_bytes=", 0));
         answer_json(c, 200, "{}");
     } else if (!strncmp(line, "GET /__stats ", 13)) {
         char text[160];
@@ -300,7 +335,7 @@ static void serve(connection *c, uint32_t events) {
     }
     if (events & EPOLLOUT) {
         send_kept(c);
-        if (!c->dead && !c->out_len && c->streaming && !c->due_us) send_events(c);
+        if (!c->dead && !c->out_len && c->streaming && !c->due_us) send_events(c, now_us());
         answer_requests(c);
     }
     if (events & EPOLLIN && !c->dead) receive(c);
@@ -310,8 +345,9 @@ static void send_due_events(void) {
     int64_t now = queue_head ? now_us() : 0;
     while (queue_head && queue_head->due_us <= now) {
         connection *c = queue_head;
+        int64_t due_us = c->due_us;
         dequeue(c);
-        send_events(c);
+        send_events(c, due_us);
         answer_requests(c);
     }
 }
@@ -344,6 +380,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_TIMERSLACK, 1); // wake up when an event is due, not up to 50 µs later
     prepare_answers();
     int listener = listen_on(atoi(argv[1]));
     poller = epoll_create1(EPOLL_CLOEXEC);
