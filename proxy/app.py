@@ -4,23 +4,20 @@ import asyncio
 import logging
 import signal
 import sys
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from aiohttp import hdrs, web
-from aiohttp.http import SERVER_SOFTWARE
+from aiohttp import web
 
 from proxy.admin import build_admin
 from proxy.config import Address, Settings
-from proxy.gateway import Gateway
-from proxy.gateway.relay import HAS_NO_CONTENT_TYPE
-from proxy.gateway.server import listen
-from proxy.routing import ConfigRoutingTable, DynamicRoutingTable
+from proxy.gateway import Application, Discovery, Gateway, Handler, Listener
+from proxy.routing import ConfigRoutingTable, DynamicRoute, DynamicRoutingTable
 from proxy.telemetry import logging_to_stderr
 from proxy.upstream import Upstream
 
-# For what is still running when the grace period is over.
-_LAST_CALL_S = 1.0
+_ADMIN = "/admin"
 
 
 class StartError(Exception):
@@ -52,47 +49,44 @@ class Proxy:
                 "set admin.token, or put it on a loopback address with admin.listen"
             )
             raise StartError(message)
-        self.table = DynamicRoutingTable(ConfigRoutingTable(settings.providers, settings.models))
         self._upstream = Upstream(settings.providers)
-        self._gateway = Gateway(self.table, self._upstream, settings.server)
-        self._runners: list[web.AppRunner] = []
-        self._listeners: list[asyncio.Server] = []
+        self.table = DynamicRoutingTable(ConfigRoutingTable(settings.providers, settings.models), self._warm)
+        self._is_stopping = False
+        self._stack = AsyncExitStack()
+        self._listeners: list[Listener] = []
         self._grace: asyncio.Timeout | None = None
 
     async def __aenter__(self) -> Self:
-        admin = build_admin(self.table, self._settings.providers, self._settings.admin.token)
-        data_plane = web.Application()
-        try:
-            await self._upstream.__aenter__()
-            if self._settings.admin.listen is None:
-                data_plane.add_subapp("/admin", admin)
+        settings, server = self._settings, self._settings.server
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._upstream)
+            app = Discovery(self.table, lambda: not self._is_stopping).application()
+            admin = build_admin(self.table, settings.providers, settings.admin.token)
+            if settings.admin.listen is None:
+                application = await self._run(stack, app, admin)
             else:
-                admin_plane = web.Application()
-                admin_plane.add_subapp("/admin", admin)
-                self.admin_address = await self._start(admin_plane, self.admin_address)
-            data_plane.router.add_route("*", "/{path:.*}", self._gateway.handle)
-            self.address = await self._start(data_plane, self.address)
-            if self._settings.admin.listen is None:
+                application = await self._run(stack, app)
+                desk = await self._run(stack, web.Application(), admin)
+                self.admin_address = await self._listen(stack, settings.admin.listen, desk.handle)
+            gateway = Gateway(self.table, self._upstream, server, application)
+            self.address = await self._listen(stack, server.listen, gateway.handle)
+            if settings.admin.listen is None:
                 self.admin_address = self.address
-        except BaseException:
-            await self._close()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop taking connections, let requests under way finish within the grace period, then close the rest."""
-        self._gateway.accepting = False
-        for listener in self._listeners:
-            listener.close()
+        self._is_stopping = True
         try:
             async with asyncio.timeout(self._settings.server.shutdown_grace_s) as self._grace:
-                await self._gateway.until_idle()
+                await asyncio.gather(*(listener.drain() for listener in self._listeners))
         except TimeoutError:
             pass
         finally:
-            await self._close()
+            await self._stack.aclose()
 
     def __str__(self) -> str:
         settings = self._settings
@@ -106,30 +100,23 @@ class Proxy:
         if self._grace is not None:
             self._grace.reschedule(asyncio.get_running_loop().time())
 
-    async def _start(self, app: web.Application, address: Address) -> Address:
-        app.on_response_prepare.append(self._before_head)
-        # A client that goes away cancels its handler, so that the provider stops at once as well.
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_LAST_CALL_S)
-        self._runners.append(runner)
-        await runner.setup()
-        listener = await listen(runner, address)
-        self._listeners.append(listener)
-        return Address(address.host, listener.sockets[0].getsockname()[1])
+    def _warm(self, route: DynamicRoute) -> None:
+        """Let no request wait for the handshakes of a provider that it was switched to."""
+        for provider in {endpoint.provider for endpoint in route.endpoints}:
+            self._upstream.warm(provider)
 
-    async def _before_head(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Take back what aiohttp adds to a head by itself, and end connections once we are stopping."""
-        if response.headers.get(hdrs.SERVER) == SERVER_SOFTWARE:
-            del response.headers[hdrs.SERVER]
-        if request.get(HAS_NO_CONTENT_TYPE):
-            response.headers.popall(hdrs.CONTENT_TYPE, None)
-        if not self._gateway.accepting and response.keep_alive:
-            response.headers[hdrs.CONNECTION] = "close"
-            response.force_close()
+    async def _run(
+        self, stack: AsyncExitStack, app: web.Application, admin: web.Application | None = None
+    ) -> Application:
+        if admin is not None:
+            app.add_subapp(_ADMIN, admin)
+        prefix = "" if admin is None else _ADMIN
+        return await stack.enter_async_context(Application(app, prefix, self._settings.server.client_idle_s))
 
-    async def _close(self) -> None:
-        for runner in self._runners:
-            await runner.cleanup()
-        await self._upstream.__aexit__(None, None, None)
+    async def _listen(self, stack: AsyncExitStack, address: Address, handle: Handler) -> Address:
+        listener = Listener(address, handle, self._settings.server.client_idle_s)
+        self._listeners.append(await stack.enter_async_context(listener))
+        return listener.address
 
 
 def serve(settings: Settings, log_level: int = logging.INFO) -> int:

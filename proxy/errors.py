@@ -137,6 +137,15 @@ class UpstreamTimeoutError(UpstreamError):
     code = "timeout"
 
 
+class UpstreamBusyError(UpstreamError):
+    """A provider has as many connections as it may have, and too many requests wait for one."""
+
+    status = 503
+    type = "server_error"
+    code = "overloaded"
+    retry_after_s = 1
+
+
 # https://platform.claude.com/docs/en/api/errors
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",

@@ -14,12 +14,13 @@ MODULES = sorted((ROOT / "proxy").rglob("*.py"))
 # What each room may import of the others.
 BELOW = {
     "errors": set(),
+    "deadline": set(),
     "config": {"errors"},
     "routing": {"config", "errors"},
     "wire": {"errors"},
-    "telemetry": set(),
-    "upstream": {"config", "errors"},
-    "gateway": {"upstream", "telemetry", "routing", "wire", "config", "errors"},
+    "telemetry": {"routing", "wire"},
+    "upstream": {"wire", "config", "errors", "deadline"},
+    "gateway": {"upstream", "telemetry", "routing", "wire", "config", "errors", "deadline"},
     "admin": {"routing", "wire", "config", "errors"},
     "simulator": set(),
     "app": {"gateway", "admin", "upstream", "telemetry", "routing", "config"},

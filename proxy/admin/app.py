@@ -12,6 +12,7 @@ from proxy.admin.answers import add_security_headers, answer_errors
 from proxy.admin.desk import Desk
 from proxy.admin.guard import build_guard
 from proxy.admin.keys import DESK
+from proxy.admin.static_files import StaticFiles
 from proxy.config.settings import Provider, Secret
 from proxy.routing import DynamicRoutingTable
 
@@ -39,7 +40,7 @@ def _add_paths(router: web.UrlDispatcher) -> None:
     router.add_get("/", pages.show, name="page")
     router.add_post("/set", pages.set_route, name="set")
     router.add_post("/remove", pages.remove_route, name="remove")
-    router.add_static("/static", _HERE / "static", name="static")
+    router.add_get("/static/{filename}", StaticFiles(_HERE / "static").answer, name="static")
 
     router.add_get("/routes", api.list_routes)
     router.add_post("/routes", api.set_route)

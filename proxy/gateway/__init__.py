@@ -1,5 +1,9 @@
 """The data plane: takes a client's request, finds out where it goes, and relays the answer."""
 
+from proxy.gateway.application import Application
+from proxy.gateway.connection import Handler
+from proxy.gateway.discovery import Discovery
 from proxy.gateway.handler import Gateway
+from proxy.gateway.listener import Listener
 
-__all__ = ["Gateway"]
+__all__ = ["Application", "Discovery", "Gateway", "Handler", "Listener"]

@@ -5,20 +5,21 @@ comes before its `model` field is kept, in memory up to a limit and on disk beyo
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from tempfile import SpooledTemporaryFile
 from typing import IO, Protocol
 
-from aiohttp import web
-
 from proxy.config import Server
-from proxy.errors import InvalidRequestError, PayloadTooLargeError, RequestTimeoutError
+from proxy.errors import PayloadTooLargeError
+from proxy.gateway.request import Request
 from proxy.upstream import Payload
 from proxy.wire import Call, ModelInBody, MultipartModel, boundary_of, find_model, splice_model
 from proxy.wire.content_encoding import ContentDecoder
 
 _FORM_IN_MEMORY_BYTES = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
+_MULTIPART = re.compile(r"\s*multipart/form-data\s*(?:;|$)", re.IGNORECASE)
 
 
 class ModelRequest(Protocol):
@@ -35,15 +36,20 @@ class ModelRequest(Protocol):
         ...
 
 
-async def read_request(request: web.Request, call: Call, limits: Server) -> ModelRequest:
+async def read_request(request: Request, call: Call, limits: Server) -> ModelRequest:
     """Read as much of the body as is needed to know the model.
 
     Raises an `InvalidRequestError` that says what is wrong with the body.
     """
-    pieces = _decoded_pieces(request, limits)
-    if call.model is None and request.content_type == "multipart/form-data":
-        return await StreamedForm.read(request, pieces)
-    body = b"".join([piece async for piece in pieces])
+    if call.model is None and _MULTIPART.match(request.header("content-type")):
+        return await StreamedForm.read(request, _decoded_pieces(request, limits))
+    if request.is_complete and not request.header("content-encoding"):
+        # Nearly always: it came together with its head.
+        body = request.take()
+        if len(body) > limits.max_body_bytes:
+            raise _too_large(limits)
+    else:
+        body = b"".join([piece async for piece in _decoded_pieces(request, limits)])
     if call.model is not None:
         return BufferedBody(call.model, body, None)
     found = find_model(body)
@@ -66,8 +72,8 @@ class BufferedBody:
 
     def payload(self, model_id: str) -> Payload:
         """The body, all bytes as they were save those of the model."""
-        data = self._body if self._found is None else splice_model(self._body, self._found, model_id)
-        return Payload(data, len(data))
+        pieces = (self._body,) if self._found is None else splice_model(self._body, self._found, model_id)
+        return Payload(pieces, sum(map(len, pieces)))
 
     async def close(self) -> None:
         """Nothing is held open."""
@@ -94,15 +100,15 @@ class StreamedForm:
         self._length = length
 
     @classmethod
-    async def read(cls, request: web.Request, pieces: AsyncGenerator[bytes]) -> "StreamedForm":
+    async def read(cls, request: Request, pieces: AsyncGenerator[bytes]) -> "StreamedForm":
         """Read up to the form's `model` field; raises `InvalidRequestError` if there is none."""
-        form = MultipartModel(boundary_of(request.headers["Content-Type"]))
+        form = MultipartModel(boundary_of(request.header("content-type")))
         before = SpooledTemporaryFile(max_size=_FORM_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by `close`
         try:
             async for piece in pieces:
                 await asyncio.to_thread(before.writelines, form.feed(piece))
                 if form.name is not None:
-                    length = None if request.headers.get("Content-Encoding") else request.content_length
+                    length = None if request.header("content-encoding") else request.content_length
                     return cls(form.name, form, before, pieces, length)
             form.close()
             raise AssertionError("a form without a model was closed")
@@ -134,13 +140,13 @@ class StreamedForm:
         await self._rest.aclose()
 
 
-async def _decoded_pieces(request: web.Request, limits: Server) -> AsyncGenerator[bytes]:
+async def _decoded_pieces(request: Request, limits: Server) -> AsyncGenerator[bytes]:
     """The body as it comes, decompressed, within the limits of size and time."""
-    decoder = ContentDecoder(request.headers.get("Content-Encoding", ""))
+    decoder = ContentDecoder(request.header("content-encoding"))
     if (request.content_length or 0) > limits.max_body_bytes:
         raise _too_large(limits)
     size = 0
-    while chunk := await _next_chunk(request, limits.client_idle_s):
+    while chunk := await request.read(limits.client_idle_s):
         for piece in decoder.feed(chunk):
             size += len(piece)
             if size > limits.max_body_bytes:
@@ -148,19 +154,6 @@ async def _decoded_pieces(request: web.Request, limits: Server) -> AsyncGenerato
             if piece:
                 yield piece
     decoder.close()
-
-
-async def _next_chunk(request: web.Request, idle_s: float) -> bytes:
-    try:
-        # Most bodies arrive with their heads; a time limit costs more than reading what is there.
-        if (ready := request.content.read_nowait()) or request.content.at_eof():
-            return ready
-        async with asyncio.timeout(idle_s):
-            return await request.content.readany()
-    except TimeoutError as error:
-        raise RequestTimeoutError(f"The request body paused for more than {idle_s:g} s.") from error
-    except web.RequestPayloadError as error:
-        raise InvalidRequestError("The request body is not framed as its headers say.") from error
 
 
 def _too_large(limits: Server) -> PayloadTooLargeError:

@@ -1,15 +1,20 @@
-"""What can be asked for here: `GET /v1/models`, `/v1/models/{id}` and `/v1/routes`."""
+"""What the proxy tells of itself: whether it is well, and what can be asked for here.
+
+`GET /v1/models`, `/v1/models/{id}`, `/v1/routes`; `/healthz`, `/readyz` and `/`. All other requests that reach the
+application learn here that there is nothing.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from proxy.errors import NotFoundError, UnknownModelError
+from proxy.errors import MethodNotAllowedError, NotFoundError, Protocol, ProxyError, UnknownModelError, error_body
 from proxy.routing import DynamicRoutingTable, ModelEntry
 from proxy.routing.names import neighbours
+from proxy.telemetry import Ending, Outcome
 
 # A client's own prefix (`/openai/v1/models`) doesn't count.
 _MODELS = re.compile(r"(?:/.*)?/v1/models(?:/(?P<id>.+))?")
@@ -18,7 +23,64 @@ _ROUTES = re.compile(r"(?:/.*)?/v1/routes")
 Listed = dict[str, object]
 
 
-def discover(table: DynamicRoutingTable, path: str, query: Mapping[str, str]) -> web.Response:
+class Discovery:
+    """Answers what names no model.
+
+    Args:
+        table: where models lead.
+        is_ready: tells whether this process takes traffic.
+    """
+
+    def __init__(self, table: DynamicRoutingTable, is_ready: Callable[[], bool]) -> None:
+        self._table = table
+        self._is_ready = is_ready
+
+    def application(self) -> web.Application:
+        """An application that sends every request here, unless something is mounted at its path."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        return app
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        reads = request.method in {hdrs.METH_GET, hdrs.METH_HEAD}
+        if reads and (health := self._health(request.path)) is not None:
+            return health
+        outcome = Outcome(request.remote or "-", request.method, request.rel_url.raw_path)
+        try:
+            if not reads:
+                raise MethodNotAllowedError(f"{request.method} names no model, so it can't be routed: use POST or GET.")
+            response = _discover(self._table, request.rel_url.raw_path, request.query)
+        except ProxyError as error:
+            outcome.error = error.message
+            response = _error_response(error, request, outcome.id)
+        outcome.status = response.status
+        outcome.ending = Ending.COMPLETE
+        outcome.write()
+        return response
+
+    def _health(self, path: str) -> web.Response | None:
+        match path:
+            case "/":
+                return web.Response(text="Pointsman is here. POST /v1/…, GET /v1/models, GET /healthz.\n")
+            case "/healthz":
+                return web.Response(text="ok\n")
+            case "/readyz":
+                return web.Response(text="ready\n") if self._is_ready() else web.Response(status=503, text="stopping\n")
+        return None
+
+
+def _error_response(error: ProxyError, request: web.Request, request_id: str) -> web.Response:
+    is_anthropic = "anthropic-version" in request.headers
+    return web.Response(
+        status=error.status,
+        body=error_body(error, Protocol.ANTHROPIC if is_anthropic else Protocol.OPENAI, request_id),
+        content_type="application/json",
+        headers={"x-request-id": request_id} | ({"Allow": "GET, HEAD, POST"} if error.status == 405 else {}),
+    )
+
+
+def _discover(table: DynamicRoutingTable, path: str, query: Mapping[str, str]) -> web.Response:
     """Answer a discovery request; raises `NotFoundError` for any other path and `UnknownModelError`."""
     if _ROUTES.fullmatch(path):
         return _json({"routes": table.list_routes()})

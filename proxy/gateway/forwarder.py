@@ -1,18 +1,18 @@
 """One request's attempt at its target."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
-from aiohttp import web
-
-from proxy.config import Protocol, ProtocolSettings, Provider, Server, Timeouts
+from proxy.config import Protocol, ProtocolSettings, Provider, Timeouts
 from proxy.errors import UnsupportedProtocolError
 from proxy.gateway.body import ModelRequest
-from proxy.gateway.relay import Relay
+from proxy.gateway.relay import relay
+from proxy.gateway.request import Request
+from proxy.gateway.response import Response
 from proxy.routing import Resolution, RoutingTarget
 from proxy.telemetry import Outcome
-from proxy.upstream import ProviderRequest, Upstream
-from proxy.wire import Call, request_headers
+from proxy.upstream import Answer, ProviderRequest, Upstream
+from proxy.wire import Call, field_value
 
 # RFC 9110 §5.5: what may stand in a field value; other characters of a model id go percent-encoded.
 _FIELD_VALUE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
@@ -24,16 +24,20 @@ class Forwarder:
 
     Args:
         upstream: the connections to the providers.
-        limits: the server's limits.
     """
 
-    def __init__(self, upstream: Upstream, limits: Server) -> None:
+    def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._limits = limits
 
     async def forward(
-        self, request: web.Request, call: Call, body: ModelRequest, resolution: Resolution, outcome: Outcome
-    ) -> web.StreamResponse:
+        self,
+        request: Request,
+        response: Response,
+        call: Call,
+        body: ModelRequest,
+        resolution: Resolution,
+        outcome: Outcome,
+    ) -> None:
         """Send the request to the resolution's target and relay the answer.
 
         Raises `UnsupportedProtocolError` if the target's provider can't be asked this way, and `UpstreamError` if it
@@ -42,7 +46,7 @@ class Forwarder:
         target = resolution.target
         provider = self._upstream.provider(target.provider_name)
         protocol = spoken_protocol(provider, call)
-        outcome.target = f"{target.provider_name}:{target.model_id}"
+        outcome.target = target
         outcome.attempts = 1
         answer = await self._upstream.send(
             provider,
@@ -50,16 +54,15 @@ class Forwarder:
             ProviderRequest(
                 method=request.method,
                 url=call.url(protocol.base_url, target.model_id),
-                headers=request_headers(request.raw_headers),
+                fields=request.fields,
                 own_headers=target.overrides.headers if target.overrides else (),
-                payload=body.payload(target.model_id),
                 timeouts=time_limits(provider, target),
+                payload=body.payload(target.model_id),
             ),
         )
         try:
             outcome.head_arrived()
-            relay = Relay(request, call, outcome, self._limits.client_idle_s)
-            return await relay.run(answer, _added_headers(answer.headers, resolution, outcome))
+            await relay(answer, response, added_lines(answer, resolution, outcome), call, outcome)
         finally:
             answer.close()
 
@@ -88,14 +91,20 @@ def time_limits(provider: Provider, target: RoutingTarget) -> Timeouts:
     return (target.overrides and target.overrides.timeouts) or provider.timeouts
 
 
-def _added_headers(answered: Sequence[tuple[bytes, bytes]], resolution: Resolution, outcome: Outcome) -> dict[str, str]:
-    """What an answer says of its way here."""
-    added = {
-        "x-pointsman-provider": resolution.target.provider_name,
-        "x-pointsman-model": quote(resolution.target.model_id, safe=_FIELD_VALUE),
-        "x-pointsman-attempts": str(outcome.attempts),
-        "x-pointsman-revision": str(resolution.revision),
-    }
-    if not any(name.lower() == b"x-request-id" for name, _ in answered):
-        added["x-request-id"] = outcome.id
-    return added
+def added_lines(answer: Answer, resolution: Resolution, outcome: Outcome) -> bytes:
+    """What an answer says of its way here, as lines of its head."""
+    target = resolution.target
+    lines = _way_lines(target.provider_name, target.model_id, outcome.attempts, resolution.revision)
+    if field_value(answer.fields, b"x-request-id") is None:
+        return b"%bx-request-id: %b\r\n" % (lines, outcome.id.encode())
+    return lines
+
+
+@lru_cache(maxsize=1024)
+def _way_lines(provider: str, model_id: str, attempts: int, revision: int) -> bytes:
+    return (
+        f"x-pointsman-provider: {provider}\r\n"
+        f"x-pointsman-model: {quote(model_id, safe=_FIELD_VALUE)}\r\n"
+        f"x-pointsman-attempts: {attempts}\r\n"
+        f"x-pointsman-revision: {revision}\r\n"
+    ).encode()

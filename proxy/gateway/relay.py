@@ -5,126 +5,104 @@ a stream of events gets an error event that its SDK raises on, and every answer 
 """
 
 import asyncio
-from collections.abc import Awaitable
 
-from aiohttp import HttpVersion11, web
-from multidict import CIMultiDict
-
-from proxy.errors import ProxyError
+from proxy.gateway.response import Response, date_line
 from proxy.telemetry import Ending, Outcome
 from proxy.upstream import Answer
-from proxy.wire import Call, EventBoundary, error_event, response_headers
+from proxy.wire import (
+    BOUNDARY_BYTES,
+    NOT_RETURNED,
+    Call,
+    ends_event,
+    error_event,
+    field_value,
+    response_lines,
+    text_value,
+)
 
-# The least that asyncio's transports and aiohttp's writer buffer before they make the sender wait.
-_WITHOUT_WAITING_BYTES = 60 * 1024
+# What the head says anew: the length, and where the answer comes from.
+_SAID_ANEW = NOT_RETURNED | {
+    b"content-length",
+    b"x-pointsman-provider",
+    b"x-pointsman-model",
+    b"x-pointsman-attempts",
+    b"x-pointsman-revision",
+}
 
-HAS_NO_CONTENT_TYPE = web.RequestKey("has_no_content_type", bool)
 
-
-class Relay:
-    """Passes one answer on to one client.
+async def relay(answer: Answer, response: Response, added: bytes, call: Call, outcome: Outcome) -> None:
+    """Pass on a provider's answer.
 
     Args:
-        request: the client's request.
-        call: what it asked for.
+        answer: its head is here.
+        response: the answer to the client.
+        added: lines of the head beside the provider's.
+        call: what was asked for.
         outcome: the request's record, filled in on the way.
-        client_idle_s: how long the client may go without taking anything.
+    """
+    lines = response_lines(answer.fields, _SAID_ANEW) + added
+    if field_value(answer.fields, b"date") is None:
+        lines += date_line()
+    outcome.status = answer.status
+    if answer.is_whole:
+        body = answer.take()
+        response.whole(answer.status, answer.reason, lines, body)
+        outcome.body_bytes = len(body)
+        outcome.usage.feed(body)
+        outcome.ending = Ending.COMPLETE
+        return
+    response.begin(answer.status, answer.reason, lines, answer.length)
+    stream = _Stream(answer, response, outcome)
+    broken = await stream.over
+    if broken is None:
+        outcome.ending = Ending.COMPLETE
+        return
+    # There is no status left to say it with: it must look broken instead.
+    error = answer.explain(broken)
+    outcome.ending = Ending.CUT
+    outcome.error = error.message
+    if _takes_error_event(answer) and ends_event(stream.tail):
+        response.write(error_event(error, call.protocol, call.operation, outcome.id))
+    response.cut()
+
+
+class _Stream:
+    """Takes the pieces of an answer out of the provider's connection and puts them into the client's.
+
+    All of it happens in the event loop's own callbacks; the request's task sleeps until `over`. A client that can't
+    keep up pauses the provider.
+
+    Attributes:
+        over: None once the answer is complete, or what broke it.
+        tail: how the stream ends so far.
     """
 
-    def __init__(self, request: web.Request, call: Call, outcome: Outcome, client_idle_s: float) -> None:
-        self._request = request
-        self._call = call
+    __slots__ = ("_outcome", "_response", "over", "tail")
+
+    def __init__(self, answer: Answer, response: Response, outcome: Outcome) -> None:
         self._outcome = outcome
-        self._client_idle_s = client_idle_s
+        self._response = response
+        self.tail = b""
+        self.over: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        response.source = answer
+        answer.pour(self)
 
-    async def run(self, answer: Answer, added: dict[str, str]) -> web.StreamResponse:
-        """Relay `answer` with the `added` headers set over the provider's."""
-        headers = _headers(answer, added)
-        if "Content-Type" not in headers:
-            self._request[HAS_NO_CONTENT_TYPE] = True
-        self._outcome.status = answer.status
-        try:
-            if answer.is_whole:
-                return await self._relay_whole(answer, headers)
-            return await self._relay_stream(answer, headers)
-        except (ConnectionError, TimeoutError):
-            self._outcome.ending = Ending.CLIENT_GONE
-            self._cut()
-            # The server wants a response back, though nobody is there to get it.
-            return web.Response()
+    def write(self, data: bytes) -> None:
+        """Pass on the next piece."""
+        self._response.write(data)
+        self.tail = data if len(data) >= BOUNDARY_BYTES else self.tail[-BOUNDARY_BYTES:] + data
+        self._outcome.body_bytes += len(data)
+        self._outcome.usage.feed(data)
 
-    async def _relay_whole(self, answer: Answer, headers: CIMultiDict[str]) -> web.StreamResponse:
-        """Relay an answer that is all here, in one write."""
-        body = await answer.read()
-        response = web.Response(status=answer.status, reason=answer.reason, headers=headers, body=body)
-        await response.prepare(self._request)
-        await self._send(response.write_eof(), len(body))
-        self._outcome.body_bytes = len(body)
-        self._outcome.ending = Ending.COMPLETE
-        return response
-
-    async def _relay_stream(self, answer: Answer, headers: CIMultiDict[str]) -> web.StreamResponse:
-        """Relay an answer that is still coming."""
-        # An error event can be understood only in a stream of plain events.
-        events = headers.get("Content-Type", "").startswith("text/event-stream") and "Content-Encoding" not in headers
-        response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
-        await response.prepare(self._request)
-        await self._relay_body(answer, response, EventBoundary() if events else None)
-        return response
-
-    async def _relay_body(self, answer: Answer, response: web.StreamResponse, boundary: EventBoundary | None) -> None:
-        while True:
-            try:
-                chunk = await answer.read()
-            except ProxyError as error:
-                await self._break_off(response, boundary, error)
-                return
-            if not chunk:
-                await self._send(response.write_eof())
-                break
-            await self._send(response.write(chunk), len(chunk))
-            if boundary is not None:
-                boundary.feed(chunk)
-            self._outcome.body_bytes += len(chunk)
-        self._outcome.ending = Ending.COMPLETE
-
-    async def _break_off(self, response: web.StreamResponse, boundary: EventBoundary | None, error: ProxyError) -> None:
-        """Make the failure visible to the client: there is no status left to say it with."""
-        self._outcome.ending = Ending.CUT
-        self._outcome.error = error.message
-        # In the middle of an event whatever is added would be taken for a part of it.
-        if boundary is not None and boundary.at_boundary:
-            event = error_event(error, self._call.protocol, self._call.operation, self._outcome.id)
-            await self._send(response.write(event), len(event))
-        self._cut()
-
-    async def _send(self, writing: Awaitable[None], size: int = 0) -> None:
-        """Write to the client; raises `TimeoutError` if it takes nothing for its idle time."""
-        transport = self._request.transport
-        # What the transport can take whole doesn't wait for the client, so it needs no time limit, which costs more.
-        if transport is not None and transport.get_write_buffer_size() + size < _WITHOUT_WAITING_BYTES:
-            await writing
-            return
-        async with asyncio.timeout(self._client_idle_s):
-            await writing
-
-    def _cut(self) -> None:
-        """Close the connection without the end that the answer's framing asks for."""
-        transport = self._request.transport
-        if transport is None:
-            return
-        if self._request.version < HttpVersion11:
-            # Without framing a plain close would look like the end of the answer; a reset doesn't.
-            transport.abort()
-        else:
-            transport.close()
+    def close(self, error: BaseException | None) -> None:
+        """Pass on the end, at once."""
+        if error is None:
+            self._response.end()
+        if not self.over.done():
+            self.over.set_result(error)
 
 
-def _headers(answer: Answer, added: dict[str, str]) -> CIMultiDict[str]:
-    headers = CIMultiDict(response_headers(answer.headers))
-    if any(name.lower() == b"transfer-encoding" for name, _ in answer.headers):
-        # RFC 9112 §6.3: Transfer-Encoding wins, and a Content-Length beside it must not be passed on.
-        headers.popall("Content-Length", None)
-    for name, value in added.items():
-        headers[name] = value
-    return headers
+def _takes_error_event(answer: Answer) -> bool:
+    """Whether another event can be added: an error event is understood only in a stream of plain ones."""
+    is_event_stream = text_value(answer.fields, b"content-type").startswith("text/event-stream")
+    return is_event_stream and not text_value(answer.fields, b"content-encoding")

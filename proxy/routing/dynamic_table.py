@@ -4,6 +4,7 @@ A swap replaces one reference in one dictionary: a request that resolves at that
 one, whole. Resolving takes no lock and awaits nothing of its own.
 """
 
+from collections.abc import Callable
 from threading import Lock
 
 from proxy.config.settings import RouteStrategy
@@ -31,10 +32,12 @@ class DynamicRoutingTable:
 
     Args:
         inner: any routing table; one that only routes and lists will do.
+        on_added: called with each route once it is in force.
     """
 
-    def __init__(self, inner: RoutingTable) -> None:
+    def __init__(self, inner: RoutingTable, on_added: Callable[[DynamicRoute], None] | None = None) -> None:
         self.inner = inner
+        self._on_added = on_added
         self._below = inner if isinstance(inner, DescribedTable) else _Described(inner)
         self._routes: dict[str, Route] = {}
         self._revision = 0
@@ -74,6 +77,8 @@ class DynamicRoutingTable:
         with self._changing:
             self._routes[ready.model] = ready
             self._revision += 1
+        if self._on_added is not None:
+            self._on_added(route)
 
     def remove_route(self, model: str) -> bool:
         """Remove a dynamic route, so that an inner route comes back into force; False if there was none."""

@@ -4,9 +4,17 @@ import logging
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
 from secrets import token_hex
 
+from proxy.routing import RoutingTarget
+from proxy.wire import UsageWatch
+
 _access_log = logging.getLogger("pointsman.access")
+
+# Ids need to be unique, not secret: what differs between processes is drawn once.
+_PROCESS = token_hex(8)
+_numbers = count(1)
 
 
 class Ending(StrEnum):
@@ -25,29 +33,35 @@ class Outcome:
     """What is known of one request, and in the end what became of it.
 
     Attributes:
-        id: our name for the request, also the `x-request-id` where the provider gives none.
         path: as the client sent it, without the query (a credential may be in there).
         model: the name that the client asked for.
-        target: where it went, as `provider:model_id`.
+        target: where it went.
         status: of the answer; 0 if none was begun.
         first_byte_s: from the request's arrival to the head of the provider's answer.
         body_bytes: bytes of the answer's body that went to the client.
+        usage: what the answer says of its tokens.
         error: why it failed, if it did, in words without secrets.
     """
 
     client: str
     method: str
     path: str
-    id: str = field(default_factory=lambda: f"req_{token_hex(12)}")
+    number: int = field(default_factory=lambda: next(_numbers))
     started: float = field(default_factory=time.monotonic)
     model: str | None = None
-    target: str | None = None
+    target: RoutingTarget | None = None
     attempts: int = 0
     status: int = 0
     first_byte_s: float | None = None
     body_bytes: int = 0
+    usage: UsageWatch = field(default_factory=UsageWatch)
     ending: Ending = Ending.CLIENT_GONE
     error: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Our name for the request, also the `x-request-id` where the provider gives none."""
+        return f"req_{_PROCESS}{self.number:08x}"
 
     def head_arrived(self) -> None:
         """Note the moment at which the head of the provider's answer was there."""
@@ -58,18 +72,21 @@ class Outcome:
         if not _access_log.isEnabledFor(logging.INFO):
             return
         first_byte = "-" if self.first_byte_s is None else f"{self.first_byte_s * 1000:.0f}ms"
+        tokens = self.usage.tokens()
         _access_log.info(
-            "%s %s %s %d model=%s target=%s attempts=%d first_byte=%s total=%.0fms bytes=%d %s%s id=%s",
+            "%s %s %s %d model=%s target=%s attempts=%d first_byte=%s total=%.0fms bytes=%d tokens=%s/%s %s%s id=%s",
             self.client,
             self.method,
             ascii(self.path)[1:-1],
             self.status,
             "-" if self.model is None else ascii(self.model),
-            "-" if self.target is None else ascii(self.target),
+            "-" if self.target is None else ascii(f"{self.target.provider_name}:{self.target.model_id}"),
             self.attempts,
             first_byte,
             (time.monotonic() - self.started) * 1000,
             self.body_bytes,
+            "-" if tokens.input is None else tokens.input,
+            "-" if tokens.output is None else tokens.output,
             self.ending,
             "" if self.error is None else f" error={self.error!a}",
             self.id,

@@ -1,50 +1,23 @@
 """One HTTP/1.1 connection to a provider: a request out, its answer in, one exchange after the other.
 
-The body of an answer is handed on as it comes; where nobody takes it, reading from the provider pauses. A connection on
-which anything went wrong, or whose answer nobody read to its end, is never used again.
+The body of an answer is taken piece by piece (`read`), or poured into a sink from within the event loop's own callback
+(`pour`), without waking a task. Where nobody takes it, reading from the provider pauses. A connection on which anything
+went wrong, or whose answer nobody read to its end, is never used again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from enum import StrEnum, auto
+from collections.abc import AsyncIterator, Callable
 from typing import cast
 
+from proxy.deadline import Deadline
+from proxy.upstream.broken import BrokenError, Phase, SilenceError
 from proxy.upstream.parser import AnswerParser, InvalidAnswerError
+from proxy.upstream.requests import Buffer, Sink
 
 # What may wait here for its reader before reading from the provider pauses.
 _BUFFER_BYTES = 128 * 1024
-
-
-class Phase(StrEnum):
-    """How far an exchange had come when it broke."""
-
-    CONNECT = auto()
-    TLS = auto()
-    HEAD = auto()
-    """The request was sent, wholly or in part, and the head of the answer was not here."""
-    BODY = auto()
-
-
-class BrokenError(Exception):
-    """An exchange that can't go on.
-
-    Attributes:
-        reason: what happened, as the end of a sentence that begins with the provider.
-        phase: how far it had come.
-        received: whether any byte of the answer had come.
-        reused: whether the connection had served before, so that it may have been closed before the request arrived.
-    """
-
-    def __init__(self, reason: str, phase: Phase, *, received: bool = False, reused: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.phase = phase
-        self.received = received
-        self.reused = reused
-
-
-class SilenceError(BrokenError):
-    """The provider took longer than its time limit."""
+# Up to here one copy is cheaper than handing the kernel several buffers.
+_JOINED_BYTES = 16 * 1024
 
 
 class Connection(asyncio.Protocol):
@@ -52,22 +25,28 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         answer: what has come of the answer.
+        transport: while it is open.
         idle_since: when the last exchange ended, by the event loop's clock.
+        on_closed: called when the connection ends while it rests between two exchanges.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
+        self._deadline = Deadline(self._loop, self._silent)
+        self.transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._wait_until = self._limit_s = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._writable: asyncio.Future[None] | None = None
+        self._sink: Sink | None = None
+        self._resumed: asyncio.Event | None = None
         self._sender: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
-        self._is_reading = True
+        self._limit_s = 0.0
+        self._is_paused = False
+        self._is_sending = False
+        self._unsent = 0
         self._exchanges = 0
         self.answer = AnswerParser()
         self.idle_since = 0.0
+        self.on_closed: Callable[[], None] | None = None
 
     # What the owner of an exchange asks for.
 
@@ -78,32 +57,47 @@ class Connection(asyncio.Protocol):
             self.answer.is_complete
             and self.answer.stays_open
             and self._error is None
-            and (self._sender is None or self._sender.done())
-            and self._transport is not None
-            and not self._transport.is_closing()
+            and not self._is_sending
+            and self.transport is not None
+            and not self.transport.is_closing()
         )
 
-    async def exchange(self, head: bytes, body: bytes | AsyncIterator[bytes], *, chunked: bool, limit_s: float) -> None:
+    async def exchange(
+        self,
+        head: bytes,
+        body: tuple[Buffer, ...] | AsyncIterator[bytes],
+        *,
+        limit_s: float,
+        chunked: bool = False,
+        may_switch: bool = False,
+    ) -> None:
         """Send a request and wait for the head of its answer.
 
         Args:
             head: the request's head, complete.
-            body: all of it, or a stream.
-            chunked: whether a stream goes in chunks; otherwise the head announces its length.
+            body: all of it in pieces, or a stream.
             limit_s: how long the provider may be silent from the last byte that it was sent.
+            chunked: whether a stream goes in chunks; otherwise the head announces its length.
+            may_switch: whether the request asks for another protocol, so that the answer may be a 101.
 
         Raises `BrokenError`, `SilenceError`, or what reading a streamed body raises.
         """
-        self.answer.begin()
+        self.answer.begin(may_switch=may_switch)
         self._exchanges += 1
-        if self._transport is None:
-            raise self._broken("closed the connection before it was asked")
-        self._extend(limit_s)
-        if isinstance(body, bytes):
-            self._transport.writelines((head, body))
+        if self.transport is None or self.transport.is_closing():
+            reason = "closed the connection before it was asked"
+            raise BrokenError(reason, Phase.SEND, reused=self._exchanges > 1)
+        self._limit_s = limit_s
+        if isinstance(body, tuple):
+            pieces = (head, *body)
+            if sum(map(len, pieces)) <= _JOINED_BYTES:
+                self.transport.write(b"".join(pieces))
+            else:
+                self.transport.writelines(pieces)
         else:
-            self._transport.write(head)
-            self._sender = self._loop.create_task(self._send(body, chunked=chunked, limit_s=limit_s))
+            self.transport.write(head)
+            self._is_sending = True
+            self._sender = self._loop.create_task(self._send(body, chunked=chunked))
         while self._error is None and not self.answer.has_head:
             await self._wait()
         # Also where the head came together with what is wrong behind it: nothing has been passed on yet.
@@ -112,142 +106,192 @@ class Connection(asyncio.Protocol):
 
     async def read(self, limit_s: float) -> bytes:
         """The next piece of the body, b"" at its end; raises `BrokenError`, or `SilenceError` after `limit_s`."""
-        while not self.answer.buffered:
+        self._limit_s = limit_s
+        while not self.answer.pieces:
             if self.answer.is_complete:
                 return b""
             if self._error is not None:
                 raise self._error
-            self._extend(limit_s)
             await self._wait()
         data = self.answer.take()
-        self._resume_reading()
+        self.resume()
         return data
+
+    def pour(self, sink: Sink, limit_s: float) -> None:
+        """Pass on the rest of the body, or what comes behind a 101, to `sink` as it comes, and its end.
+
+        Args:
+            sink: gets all of it, beginning with what is here.
+            limit_s: how long the provider may be silent, while it is not paused.
+        """
+        self._sink = sink
+        self._limit_s = limit_s
+        self._deadline.set(limit_s)
+        if self.answer.pieces:
+            sink.write(self.answer.take())
+        if self.answer.is_complete or self._error is not None:
+            self._end_sink()
+        else:
+            self.resume()
+
+    def pause(self) -> None:
+        """Take nothing more from the provider, whose silence then isn't its own."""
+        if not self._is_paused and self.transport is not None:
+            self._is_paused = True
+            self.transport.pause_reading()
+            self._deadline.clear()
+
+    def resume(self) -> None:
+        """Take what the provider sends."""
+        if self._is_paused and self.transport is not None:
+            self._is_paused = False
+            self.transport.resume_reading()
+            if self._sink is not None:
+                self._deadline.set(self._limit_s)
+
+    async def write(self, data: bytes) -> None:
+        """Send more, of a body or of the protocol that a 101 switched to, no faster than the provider takes it."""
+        if self.transport is not None:
+            self.transport.write(data)
+            if self._resumed is not None:
+                await self._resumed.wait()
 
     def rest(self) -> None:
         """Note that the connection waits for its next exchange."""
+        self._deadline.clear()
         self.idle_since = self._loop.time()
-        self._resume_reading()
+        self.resume()
 
     def close(self) -> None:
         """Drop the connection, whatever is under way on it."""
+        self._sink = None
         if self._sender is not None:
             self._sender.cancel()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        if self._transport is not None:
-            self._transport.abort()
+        self._deadline.close()
+        if self.transport is not None:
+            self.transport.abort()
 
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self._transport = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Take what the provider sends."""
-        try:
-            self.answer.feed(data)
-        except InvalidAnswerError as error:
-            if not self.answer.is_complete:
-                self._fail(self._broken(error.reason))
-            self.close()
-            return
-        if self.answer.buffered > _BUFFER_BYTES and self._is_reading and self._transport is not None:
-            self._is_reading = False
-            self._transport.pause_reading()
-        self._wake()
+        answer = self.answer
+        if answer.has_switched:
+            answer.pieces.append(data)
+        else:
+            try:
+                answer.feed(data)
+            except InvalidAnswerError as error:
+                if not answer.is_complete:
+                    self._error = self._error or self._broken(error.reason)
+                if self.transport is not None:
+                    self.transport.abort()
+        if (sink := self._sink) is not None:
+            self._deadline.set(self._limit_s)
+            if answer.pieces:
+                sink.write(answer.take())
+            if answer.is_complete or self._error is not None:
+                self._end_sink()
+        else:
+            self._wake()
+            if sum(map(len, answer.pieces)) > _BUFFER_BYTES:
+                self.pause()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: that completes an answer that has no other end, and breaks any other that is under way."""
-        self._transport = None
-        if exc is not None or not self.answer.end():
+        self.transport = None
+        self._deadline.close()
+        if self.answer.has_switched:
+            self.answer.is_complete = exc is None
+        if self._error is None and (exc is not None or not self.answer.end()):
             head, body = "closed the connection without an answer", "broke off in the middle of its answer"
-            self._fail(self._broken(body if self.answer.has_head else head))
-        self._wake()
-        self.resume_writing()
+            self._error = self._broken(body if self.answer.has_head else head)
+        if self._resumed is not None:
+            self._resumed.set()
         if self._sender is not None:
             self._sender.cancel()
+        if self._sink is not None:
+            self._end_sink()
+        self._wake()
+        if self.on_closed is not None:
+            self.on_closed()
 
     def pause_writing(self) -> None:
         """The provider takes less than it is sent."""
-        self._writable = self._loop.create_future()
+        self._resumed = asyncio.Event()
 
     def resume_writing(self) -> None:
         """The provider has caught up."""
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
+        if self._resumed is not None:
+            self._resumed.set()
+            self._resumed = None
 
     # How it waits, and fails.
 
-    def _extend(self, limit_s: float) -> None:
-        """Let the provider be silent for `limit_s` from now on."""
-        self._limit_s = limit_s
-        self._wait_until = self._loop.time() + limit_s
-
     async def _wait(self) -> None:
-        """Wait until something happens, or fail at `_wait_until`."""
+        """Wait until something comes, or the provider was silent for too long."""
         self._waiter = self._loop.create_future()
-        # One alarm serves many waits: it looks again when it rings, which is cheaper than setting one each time.
-        if self._alarm is None or self._alarm.when() > self._wait_until:
-            self._set_alarm()
+        self._deadline.set(self._limit_s)
         try:
             await self._waiter
         finally:
             self._waiter = None
+            self._deadline.clear()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _set_alarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = self._loop.call_at(self._wait_until, self._ring)
+    def _end_sink(self) -> None:
+        sink, self._sink = self._sink, None
+        self._deadline.clear()
+        if sink is not None:
+            sink.close(None if self.answer.is_complete else self._error)
 
-    def _ring(self) -> None:
-        self._alarm = None
-        if self._waiter is None:
+    def _silent(self) -> None:
+        """The time limit is over."""
+        unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        if 0 < unsent != self._unsent:
+            # It is still taking what it is sent.
+            self._unsent = unsent
+            self._deadline.set(self._limit_s)
             return
-        if self._loop.time() < self._wait_until:
-            self._set_alarm()
-        elif self.answer.has_head:
-            reason = f"sent nothing for {self._limit_s:g} s in the middle of its answer"
-            self._fail(SilenceError(reason, Phase.BODY, received=True, reused=self._exchanges > 1))
-        else:
-            received = self.answer.received > 0
-            reason = f"sent no answer within {self._limit_s:g} s"
-            self._fail(SilenceError(reason, Phase.HEAD, received=received, reused=self._exchanges > 1))
+        silent, late = "sent nothing for {:g} s in the middle of its answer", "sent no answer within {:g} s"
+        reason = (silent if self.answer.has_head else late).format(self._limit_s)
+        self._fail(self._broken(reason, SilenceError))
 
     def _fail(self, error: BaseException) -> None:
         if self._error is None:
             self._error = error
+        if self._sink is not None:
+            self._end_sink()
         self._wake()
 
-    def _broken(self, reason: str) -> BrokenError:
-        phase = Phase.BODY if self.answer.has_head else Phase.HEAD
-        return BrokenError(reason, phase, received=self.answer.received > 0, reused=self._exchanges > 1)
+    def _broken(self, reason: str, kind: type[BrokenError] = BrokenError) -> BrokenError:
+        if self.answer.has_head:
+            phase = Phase.BODY
+        elif self._is_sending or (self.transport is not None and self.transport.get_write_buffer_size()):
+            phase = Phase.SEND
+        else:
+            phase = Phase.HEAD
+        received = self.answer.received > 0
+        return kind(reason, phase, sent=True, received=received, reused=self._exchanges > 1)
 
-    # How it keeps both sides' pace.
+    # How it sends.
 
-    def _resume_reading(self) -> None:
-        if not self._is_reading and self._transport is not None:
-            self._is_reading = True
-            self._transport.resume_reading()
-
-    async def _send(self, body: AsyncIterator[bytes], *, chunked: bool, limit_s: float) -> None:
+    async def _send(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
         """Send a body as it comes, no faster than the provider takes it."""
         try:
             async for piece in body:
-                if self._transport is None:
-                    return
-                self._extend(limit_s)
-                self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-                if self._writable is not None:
-                    await self._writable
-            if chunked and self._transport is not None:
-                self._transport.write(b"0\r\n\r\n")
+                self._deadline.set(self._limit_s)
+                await self.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            if chunked:
+                await self.write(b"0\r\n\r\n")
+            self._is_sending = False
         except Exception as error:  # noqa: BLE001 - whatever the body's reader raises is the owner's to handle
             self._fail(error)
             self.close()

@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import aiohappyeyeballs
 
-from proxy.upstream.connection import BrokenError, Connection, Phase, SilenceError
+from proxy.upstream.broken import BrokenError, Phase, SilenceError
+from proxy.upstream.connection import Connection
 from proxy.upstream.resolve import Resolver
 from proxy.upstream.tls import ResumingContext
 

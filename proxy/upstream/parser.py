@@ -4,9 +4,9 @@ No I/O: bytes go in, head and body come out. An answer whose end can't be told f
 whoever reads it differently would take one answer's bytes for another's.
 """
 
-from collections import deque
-
 import httptools
+
+from proxy.wire import Field
 
 _HEAD_BYTES = 64 * 1024
 _HEAD_FIELDS = 256
@@ -30,31 +30,57 @@ class AnswerParser:
     """Parses the answers that come on one connection, one after the other.
 
     Attributes:
-        status, reason, headers: of the answer under way, once `has_head`.
+        status, reason, fields: of the answer under way, once `has_head`.
+        length: bytes of the body as announced; None where its end shows otherwise.
+        pieces: what has come of the body and was not taken yet, as it came.
         is_complete: whether all of it has been fed, or none is under way.
-        stays_open: whether another answer may follow on the connection, once it is complete.
+        stays_open: whether another answer may follow on the connection, once it is complete; at first it may.
         received: bytes of the answer that came, until its head was there.
-        buffered: bytes of its body that wait for `take`.
+        has_switched: whether the provider left HTTP behind (status 101), as it was asked to; what was fed behind the
+            head is in `pieces`, and nothing more can be fed.
     """
 
-    def __init__(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self.begin()
-        self.is_complete = True
+    __slots__ = (
+        "_asked_to_switch",
+        "_ends_with_connection",
+        "_is_interim",
+        "_parser",
+        "fields",
+        "has_head",
+        "has_switched",
+        "is_complete",
+        "length",
+        "on_body",
+        "pieces",
+        "reason",
+        "received",
+        "status",
+        "stays_open",
+    )
 
-    def begin(self) -> None:
-        """Expect an answer."""
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        # llhttp hands over each piece of a body with one call: the cheapest there is.
+        self.on_body = self.pieces.append
+        self.begin()
+        self.is_complete = self.stays_open = True
+        self._parser = httptools.HttpResponseParser(self)
+
+    def begin(self, *, may_switch: bool = False) -> None:
+        """Expect an answer; it may be a 101 only if that was asked for."""
         self.status = 0
-        self.reason = ""
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.reason = b""
+        self.fields: list[Field] = []
+        self.length: int | None = None
         self.has_head = False
+        self.has_switched = False
         self.is_complete = False
         self.stays_open = False
         self.received = 0
-        self.buffered = 0
-        self._chunks: deque[bytes] = deque()
+        self.pieces.clear()
         self._is_interim = False
         self._ends_with_connection = False
+        self._asked_to_switch = may_switch
 
     def feed(self, data: bytes) -> None:
         """Take what came; raises `InvalidAnswerError`, after which no further answer can be read."""
@@ -69,7 +95,13 @@ class AnswerParser:
             self.stays_open = False
             reason = error.__context__.reason if isinstance(error.__context__, InvalidAnswerError) else _UNSAFE
             raise InvalidAnswerError(reason) from error
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except httptools.HttpParserUpgrade as upgrade:
+            self.stays_open = False
+            if not self.has_switched:
+                raise InvalidAnswerError("switched protocols without being asked") from upgrade
+            if behind := data[upgrade.args[0] :]:
+                self.pieces.append(behind)
+        except httptools.HttpParserError as error:
             self.stays_open = False
             raise InvalidAnswerError("sent an answer that is not valid HTTP") from error
         if not self.has_head and self.received > _HEAD_BYTES:
@@ -83,9 +115,8 @@ class AnswerParser:
 
     def take(self) -> bytes:
         """What has come of the body since the last time."""
-        data = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self.buffered = 0
+        data = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        self.pieces.clear()
         return data
 
     # What llhttp calls.
@@ -97,50 +128,49 @@ class AnswerParser:
 
     def on_status(self, status: bytes) -> None:
         """The reason phrase, or a part of it."""
-        self.reason += status.decode("latin-1")
+        self.reason += status
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
         """A field of the head, or of the trailer, which is dropped."""
         if not self.has_head:
-            self.headers.append((name, value or b""))
-            if len(self.headers) > _HEAD_FIELDS:
+            self.fields.append((name.lower(), name, value or b""))
+            if len(self.fields) > _HEAD_FIELDS:
                 raise InvalidAnswerError(f"sent a head of more than {_HEAD_FIELDS} fields")
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
         status = self._parser.get_status_code()
         if status == 101:
-            raise InvalidAnswerError("switched protocols without being asked")
-        if status < 200:
+            if not self._asked_to_switch:
+                raise InvalidAnswerError("switched protocols without being asked")
+            self.has_switched = True
+        elif status < 200:
             self._is_interim = True
             return
+        else:
+            self._take_framing(status)
         self.status = status
-        self._ends_with_connection = _ends_with_connection(status, self.headers)
         self.has_head = True
-
-    def on_body(self, data: bytes) -> None:
-        """A piece of the body."""
-        self._chunks.append(data)
-        self.buffered += len(data)
 
     def on_message_complete(self) -> None:
         """The answer is whole, or it was an interim one (RFC 9110 §15.2), of which nothing is kept."""
         if self._is_interim:
             self._is_interim = False
-            self.headers, self.reason = [], ""
-            return
-        self.is_complete = True
-        self.stays_open = self._parser.should_keep_alive() and not self._ends_with_connection
+            self.fields, self.reason = [], b""
+        elif not self.has_switched:
+            self.is_complete = True
+            self.stays_open = self._parser.should_keep_alive() and not self._ends_with_connection
 
-
-def _ends_with_connection(status: int, headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether the body has no end but the connection's; raises `InvalidAnswerError` where its end is in doubt."""
-    lengths = [value for name, value in headers if name.lower() == b"content-length"]
-    codings = [value for name, value in headers if name.lower() == b"transfer-encoding"]
-    if codings:
-        if lengths or len(codings) > 1 or codings[0].strip().lower() != b"chunked":
-            raise InvalidAnswerError(_UNSAFE)
-        return False
-    if len(lengths) > 1 or (lengths and not lengths[0].strip().isdigit()):
-        raise InvalidAnswerError(_UNSAFE)
-    return not lengths and status not in _BODILESS
+    def _take_framing(self, status: int) -> None:
+        """How the body ends; raises `InvalidAnswerError` where that is in doubt."""
+        lengths = [value for plain, _, value in self.fields if plain == b"content-length"]
+        codings = [value for plain, _, value in self.fields if plain == b"transfer-encoding"]
+        if codings:
+            if lengths or len(codings) > 1 or codings[0].strip().lower() != b"chunked":
+                raise InvalidAnswerError(_UNSAFE)
+        elif lengths:
+            if len(lengths) > 1 or not lengths[0].strip().isdigit():
+                raise InvalidAnswerError(_UNSAFE)
+            self.length = int(lengths[0])
+        else:
+            self._ends_with_connection = status not in _BODILESS

@@ -10,7 +10,8 @@ from functools import partial
 from itertools import takewhile
 
 from proxy.config.settings import Limits
-from proxy.upstream.connection import BrokenError, Connection, Phase
+from proxy.upstream.broken import BrokenError, Phase
+from proxy.upstream.connection import Connection
 from proxy.upstream.dial import Dialer
 
 # A request that crosses the server's closing of its connection on the way is lost, so ours has to come first. Servers

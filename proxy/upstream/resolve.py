@@ -7,7 +7,7 @@ from itertools import count
 
 from aiohappyeyeballs import AddrInfoType
 
-from proxy.upstream.connection import BrokenError, Phase
+from proxy.upstream.broken import BrokenError, Phase
 
 # getaddrinfo doesn't tell how long a record lives; those of providers' front ends do for one to five minutes.
 _FRESH_S = 60.0

@@ -2,25 +2,46 @@
 
 from proxy.wire.call import Call, ModelPlace, parse_call
 from proxy.wire.content_encoding import ContentDecoder
-from proxy.wire.headers import request_headers, response_headers
+from proxy.wire.headers import (
+    HANDSHAKE,
+    NOT_FORWARDED,
+    NOT_RETURNED,
+    Field,
+    Fields,
+    field_value,
+    request_lines,
+    response_lines,
+    text_value,
+)
 from proxy.wire.json_model import ModelInBody, find_model, splice_model
 from proxy.wire.model_name import check_model_name
 from proxy.wire.multipart import MultipartModel, boundary_of
-from proxy.wire.sse import EventBoundary, error_event
+from proxy.wire.sse import BOUNDARY_BYTES, ends_event, error_event
+from proxy.wire.usage import Tokens, UsageWatch
 
 __all__ = [
+    "BOUNDARY_BYTES",
+    "HANDSHAKE",
+    "NOT_FORWARDED",
+    "NOT_RETURNED",
     "Call",
     "ContentDecoder",
-    "EventBoundary",
+    "Field",
+    "Fields",
     "ModelInBody",
     "ModelPlace",
     "MultipartModel",
+    "Tokens",
+    "UsageWatch",
     "boundary_of",
     "check_model_name",
+    "ends_event",
     "error_event",
+    "field_value",
     "find_model",
     "parse_call",
-    "request_headers",
-    "response_headers",
+    "request_lines",
+    "response_lines",
     "splice_model",
+    "text_value",
 ]

@@ -5,6 +5,7 @@ Paths and queries stay as they came, percent-encoded; only the model's name in t
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import quote, unquote, unquote_plus
 
 import msgspec
@@ -80,6 +81,15 @@ def parse_call(path: str, query: str) -> Call:
     Raises `NotFoundError` for a path that no API has, and `InvalidRequestError` for one that is not safe to pass on or
     that names its model badly.
     """
+    call = _parse_path(path)
+    if call.place is ModelPlace.QUERY:
+        return msgspec.structs.replace(call, query=query, model=_model_in_query(query))
+    return msgspec.structs.replace(call, query=query) if query else call
+
+
+# Clients ask at few paths. (The query is no part of it: it may hold a credential.)
+@lru_cache(maxsize=256)
+def _parse_path(path: str) -> Call:
     if _UNSAFE.search(_ENCODED.sub(lambda match: unquote(match[0]), path)):
         raise InvalidRequestError("The path holds a dot segment, an empty segment or characters that no API path has.")
     versioned = _VERSIONED.fullmatch(path)
@@ -92,14 +102,13 @@ def parse_call(path: str, query: str) -> Call:
         model = unquote(method["model"])
         check_model_name(model)
         operation = f"models:{method['method']}"
-        return Call(Protocol.GEMINI, known_path, operation, query, ModelPlace.PATH, model)
+        return Call(Protocol.GEMINI, known_path, operation, "", ModelPlace.PATH, model)
     if version == "v1beta":
         raise NotFoundError("Under /v1beta/ there are only Gemini's /v1beta/models/{model}:method calls here.")
     if operation == "messages" or operation.startswith("messages/"):
-        return Call(Protocol.ANTHROPIC, known_path, operation, query, ModelPlace.BODY)
-    if operation == "realtime":
-        return Call(Protocol.OPENAI, known_path, operation, query, ModelPlace.QUERY, _model_in_query(query))
-    return Call(Protocol.OPENAI, known_path, operation, query, ModelPlace.BODY)
+        return Call(Protocol.ANTHROPIC, known_path, operation, "", ModelPlace.BODY)
+    place = ModelPlace.QUERY if operation == "realtime" else ModelPlace.BODY
+    return Call(Protocol.OPENAI, known_path, operation, "", place)
 
 
 def _model_in_query(query: str) -> str:

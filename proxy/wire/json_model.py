@@ -69,16 +69,20 @@ def find_model(body: bytes) -> ModelInBody:
     return ModelInBody(name, spans)
 
 
-def splice_model(body: bytes, found: ModelInBody, model_id: str) -> bytes:
-    """The body with `model_id` as the value of every top-level `model`, all other bytes as they were."""
+def splice_model(body: bytes, found: ModelInBody, model_id: str) -> tuple[bytes | memoryview, ...]:
+    """The body, in pieces, with `model_id` as the value of every top-level `model`, all other bytes as they were.
+
+    No byte of the body is copied.
+    """
     value = msgspec.json.encode(model_id)
-    pieces = []
+    pieces: list[bytes | memoryview] = []
     position = 0
+    whole = memoryview(body)
     for start, end in found.spans:
         if body[start:end] != value:
-            pieces += [body[position:start], value]
+            pieces += [whole[position:start], value]
             position = end
-    return b"".join([*pieces, body[position:]]) if pieces else body
+    return (*pieces, whole[position:]) if pieces else (body,)
 
 
 def _validate(body: bytes) -> bool:

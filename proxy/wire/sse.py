@@ -8,26 +8,17 @@ import msgspec
 from proxy.errors import Protocol, ProxyError, error_body
 
 _BLANK_LINES = (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n", b"\n\r", b"\r\n\r", b"\r\r\n")
-_LONGEST = 4
+BOUNDARY_BYTES = 4
+"""The longest of the blank lines that end an event."""
 
 
-class EventBoundary:
-    """Watches a stream of events go by.
+def ends_event(tail: bytes) -> bool:
+    """Whether a stream that ends like this ends with a complete event, so that another can follow.
 
-    Attributes:
-        at_boundary: whether what has gone by ends with a complete event, so that another can follow.
+    Args:
+        tail: the last `BOUNDARY_BYTES` of what has gone by, or more, or all of it.
     """
-
-    __slots__ = ("_tail", "at_boundary")
-
-    def __init__(self) -> None:
-        self._tail = b""
-        self.at_boundary = True
-
-    def feed(self, chunk: bytes) -> None:
-        """Look at the end of the next piece of the stream."""
-        self._tail = chunk[-_LONGEST:] if len(chunk) >= _LONGEST else (self._tail + chunk)[-_LONGEST:]
-        self.at_boundary = self._tail.endswith(_BLANK_LINES)
+    return not tail or tail.endswith(_BLANK_LINES)
 
 
 def error_event(error: ProxyError, protocol: Protocol, operation: str, request_id: str) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from proxy.config import KNOWN_PROVIDERS, AuthStyle, Model, RouteStrategy, Server, Timeouts, parse_settings
+from proxy.config import KNOWN_PROVIDERS, AuthStyle, Limits, Model, RouteStrategy, Server, Timeouts, parse_settings
 from proxy.config.document import Document, EndpointEntry, ProtocolEntry, ProviderEntry
 from proxy.config.settings import Admin
 
@@ -20,6 +20,7 @@ SECTIONS: list[type[msgspec.Struct]] = [
     ProviderEntry,
     ProtocolEntry,
     Timeouts,
+    Limits,
     Model,
     EndpointEntry,
 ]

@@ -178,7 +178,8 @@ async def test_requests_that_are_not_http(raw: bytes, status: bytes, proxy: Prox
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.split(b" ", 2)[1] == status
     error = json.loads(body)
-    assert error["type"] == "error"
+    # Where only the body is broken, the head told which protocol the client speaks.
+    assert "type" not in error if b"chunked" in raw else error["type"] == "error"
     assert error["error"]["message"]
     assert "aaaa" not in error["error"]["message"]
 

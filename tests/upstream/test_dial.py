@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.upstream.connection import BrokenError, Connection, Phase, SilenceError
+from proxy.upstream.broken import BrokenError, Phase, SilenceError
+from proxy.upstream.connection import Connection
 from proxy.upstream.dial import Dialer, OutgoingProxy
 from tests.upstream.loopback import Listener, tls_pair, until, unused_port
 

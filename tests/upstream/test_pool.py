@@ -11,7 +11,8 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from proxy.config import Limits
-from proxy.upstream.connection import BrokenError, Connection, Phase
+from proxy.upstream.broken import BrokenError, Phase
+from proxy.upstream.connection import Connection
 from proxy.upstream.dial import Dialer
 from proxy.upstream.pool import BusyError, Pool
 from tests.upstream.loopback import Listener, tls_pair, until, unused_port

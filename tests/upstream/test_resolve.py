@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.upstream.connection import BrokenError, Phase
+from proxy.upstream.broken import BrokenError, Phase
 from proxy.upstream.dial import Dialer
 from proxy.upstream.resolve import Resolver
 from tests.upstream.loopback import Listener, until, unused_port

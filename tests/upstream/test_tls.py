@@ -9,7 +9,7 @@ import pytest
 import trustme
 import uvloop
 
-from proxy.upstream.connection import BrokenError, Phase
+from proxy.upstream.broken import BrokenError, Phase
 from proxy.upstream.dial import Dialer
 from proxy.upstream.tls import tls_context
 from tests.upstream.loopback import Listener, tls_pair, until

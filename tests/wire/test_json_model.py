@@ -58,7 +58,7 @@ def test_only_the_values_of_the_top_level_model_change(
     """Any parser reads the new name, first or last of duplicates; every other byte is where it was."""
     raw, name, pairs = body
     found = find_model(raw)
-    spliced = splice_model(raw, found, new)
+    spliced = b"".join(splice_model(raw, found, new))
 
     assert found.name == name == json.loads(raw)["model"]
     expected = [(key, new if key == "model" else value) for key, value in pairs]
@@ -103,14 +103,14 @@ def pairs_of(raw: bytes) -> list[tuple[str, Any]]:
 )
 def test_spellings(body: bytes, spliced: bytes) -> None:
     """White space, escapes, duplicates, nested keys and halves of surrogate pairs."""
-    assert splice_model(body, find_model(body), "NEW") == spliced
+    assert b"".join(splice_model(body, find_model(body), "NEW")) == spliced
 
 
 def test_nothing_is_copied_where_nothing_changes() -> None:
     """A body that asks for the target's own id goes on as the same object."""
     body = b'{"model": "gpt-4o", "n": 1}'
 
-    assert splice_model(body, find_model(body), "gpt-4o") is body
+    assert splice_model(body, find_model(body), "gpt-4o") == (body,)
 
 
 def test_a_large_body_is_found_in() -> None:

@@ -1,0 +1,58 @@
+"""A time limit that is moved often and reached seldom."""
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+
+
+class Deadline:
+    """Calls `expired` once a time limit is over that nobody has moved or cleared meanwhile.
+
+    One timer serves many limits: it looks again when it rings, which costs a busy connection next to nothing, where
+    setting and cancelling a timer for each wait would cost more than the wait.
+
+    Args:
+        loop: the event loop whose clock counts.
+        expired: what to do; it may set the next limit.
+    """
+
+    __slots__ = ("_at", "_expired", "_loop", "_rings_at", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
+        self._loop = loop
+        self._expired = expired
+        self._timer: asyncio.TimerHandle | None = None
+        self._at = self._rings_at = inf
+
+    def set(self, limit_s: float) -> None:
+        """Let it be over in `limit_s` from now on, instead of when it would have been."""
+        self._at = at = self._loop.time() + limit_s
+        if at < self._rings_at:
+            self._start(at)
+
+    def clear(self) -> None:
+        """Let there be no limit."""
+        self._at = inf
+
+    def close(self) -> None:
+        """Let there be no limit ever again."""
+        self._at = self._rings_at = inf
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _start(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = at
+        self._timer = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._rings_at = inf
+        if self._loop.time() < self._at:
+            if self._at < inf:
+                self._start(self._at)
+        else:
+            self._at = inf
+            self._expired()

@@ -1,0 +1,275 @@
+"""One client's connection: requests in, one after the other, and an answer to each.
+
+aiohttp's server would do this for us, at two thirds of what a proxied request may cost (see docs/architecture.md); it
+still answers everything that is not forwarded, behind `application.py`.
+
+A connection has one task, from its first request on, which answers one request after the other, and is cancelled if the
+client goes away: then the provider is stopped as well. What a client asks meanwhile waits in the parser, and reading
+pauses.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from secrets import token_hex
+from typing import cast
+
+from proxy.deadline import Deadline
+from proxy.errors import InvalidRequestError, ProxyError
+from proxy.gateway.parser import RequestParser
+from proxy.gateway.request import Request
+from proxy.gateway.response import Response
+
+_log = logging.getLogger("pointsman.server")
+
+# A connection without a request under way; a head that drips in longer than this is cut as well.
+_KEEPALIVE_S = 75.0
+# How long an unread request body is read on after an early answer, so that the client gets to see the answer.
+_LINGER_S = 10.0
+
+Handler = Callable[[Request, Response], Awaitable[None]]
+
+
+class Connections:
+    """The connections of one listener, and what they have in common.
+
+    Args:
+        handle: answers a request.
+        client_idle_s: how long a client may go without taking anything of its answer.
+
+    Attributes:
+        open: every connection.
+    """
+
+    def __init__(self, handle: Handler, client_idle_s: float) -> None:
+        self.handle = handle
+        self.client_idle_s = client_idle_s
+        self.open: set[ClientConnection] = set()
+        self._is_stopping = False
+        self._under_way = 0
+        self._idle = asyncio.Event()
+
+    def begin(self) -> None:
+        """Count a request as under way."""
+        self._under_way += 1
+
+    def end(self) -> None:
+        """Count it as over."""
+        self._under_way -= 1
+        if self._is_stopping and not self._under_way:
+            self._idle.set()
+
+    def is_stopping(self) -> bool:
+        """Whether each connection ends with the answer under way."""
+        return self._is_stopping
+
+    async def stop(self) -> None:
+        """End connections that rest now, the others with their answers, and wait until those are over."""
+        self._is_stopping = True
+        for connection in list(self.open):
+            connection.close_if_idle()
+        if self._under_way:
+            await self._idle.wait()
+
+    async def close(self) -> None:
+        """End every connection, whatever is under way on it, and wait until its task is over."""
+        tasks = [task for connection in list(self.open) if (task := connection.abort()) is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class ClientConnection(asyncio.Protocol):
+    """A connection from one client."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._all = connections
+        self._loop = asyncio.get_running_loop()
+        self._deadline = Deadline(self._loop, self._silent)
+        self._stall = Deadline(self._loop, self._stalled)
+        self._transport: asyncio.Transport | None = None
+        self._response: Response | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._rejection: InvalidRequestError | None = None
+        self._is_paused = False
+        self._is_lingering = False
+        self._unsent = 0
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._parser = RequestParser(self, peer[0] if isinstance(peer, tuple) else "-")
+        self._all.open.add(self)
+        self._deadline.set(_KEEPALIVE_S)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sends."""
+        if self._rejection is not None or self._is_lingering:
+            return
+        try:
+            self._parser.feed(data)
+        except InvalidRequestError as error:
+            self._reject(error)
+        if self._parser.requests or self._rejection is not None:
+            self._wake()
+
+    def _wake(self) -> None:
+        """There is a request to answer, or a reason why there will be none."""
+        if self._task is None:
+            self._task = self._loop.create_task(self._serve())
+        elif self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        elif self._parser.requests:
+            # The client doesn't wait for its answer before it asks again.
+            self.pause_body()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """End: nobody is there to be answered."""
+        self._transport = None
+        self._all.open.discard(self)
+        self._deadline.close()
+        self._stall.close()
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        """The client takes less than it is sent."""
+        if self._response is not None and self._response.source is not None:
+            self._response.source.pause()
+        self._unsent = 0
+        self._stall.set(self._all.client_idle_s)
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._stall.clear()
+        if self._response is not None and self._response.source is not None:
+            self._response.source.resume()
+
+    # What the requests ask for.
+
+    def pause_body(self) -> None:
+        """Take nothing more from the client."""
+        if not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def resume_body(self) -> None:
+        """Take what the client sends."""
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def invite_body(self) -> None:
+        """Tell the client that its body is wanted."""
+        if self._transport is not None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # What the listener asks for.
+
+    def close_if_idle(self) -> None:
+        """End the connection unless a request is under way on it."""
+        if self._response is None and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> asyncio.Task[None] | None:
+        """End the connection now; gives the task to wait for, if a request is under way."""
+        if self._transport is not None:
+            self._transport.abort()
+        if self._task is not None:
+            self._task.cancel()
+        return self._task
+
+    # One request after the other.
+
+    async def _serve(self) -> None:
+        """Answer requests as long as there can be a further one."""
+        may_go_on = True
+        while may_go_on and (request := await self._next()) is not None and self._transport is not None:
+            self._response = Response(self._transport, request, self._all.is_stopping)
+            self._all.begin()
+            try:
+                await self._answer(request, self._response)
+                may_go_on = self._finish(request, self._response)
+            finally:
+                self._all.end()
+                self._response = None
+
+    async def _next(self) -> Request | None:
+        """The next request, once it is here; None if there will be none."""
+        while not self._parser.requests:
+            if self._rejection is not None:
+                self._answer_rejection(self._rejection)
+                return None
+            if self._all.is_stopping():
+                self.close_if_idle()
+            self._waiter = self._loop.create_future()
+            self._deadline.set(_KEEPALIVE_S)
+            self.resume_body()
+            await self._waiter
+        self._waiter = None
+        self._deadline.clear()
+        return self._parser.requests.popleft()
+
+    async def _answer(self, request: Request, response: Response) -> None:
+        try:
+            await self._all.handle(request, response)
+        except Exception:  # noqa: BLE001 - a fault of ours: the only place where a traceback is the right thing to log
+            _log.exception("A request to %s failed in the proxy itself", ascii(request.path[:200]))
+            if not response.has_begun:
+                message = "The proxy failed to handle this request. The fault is logged there."
+                response.error(ProxyError(message), None, f"req_{token_hex(12)}")
+
+    def _finish(self, request: Request, response: Response) -> bool:
+        """End the connection as it has to be ended; returns whether it goes on instead."""
+        if self._transport is None:
+            return False
+        if not response.is_complete:
+            response.cut()
+            return False
+        if not response.stays_open:
+            if request.is_complete:
+                self._transport.close()
+            else:
+                self._linger()
+        return response.stays_open
+
+    def _reject(self, error: InvalidRequestError) -> None:
+        """Take nothing more: what comes can't be told apart any longer."""
+        self._rejection = error
+        if (broken := self._parser.incoming) is not None:
+            # What is wrong is the body of a request, which is answered with that.
+            broken.fail(error)
+
+    def _answer_rejection(self, error: InvalidRequestError) -> None:
+        if self._transport is not None:
+            _log.info("A client sent a request that can't be parsed: %s", error.message)
+            request = Request(self, "-", "POST", "/", [])
+            Response(self._transport, request, self._all.is_stopping).error(error, None, f"req_{token_hex(12)}")
+            self._linger()
+
+    def _linger(self) -> None:
+        """Close, but not before the client has had time to see the answer instead of a reset (RFC 9112 §9.6)."""
+        if self._transport is not None:
+            self._is_lingering = True
+            self.resume_body()
+            self._deadline.set(_LINGER_S)
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+
+    def _silent(self) -> None:
+        """Nothing has come for too long, or what was left to be read came for too long."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _stalled(self) -> None:
+        """The client hasn't taken all that it was sent; give it up unless it takes a part of it meanwhile."""
+        if self._transport is None:
+            return
+        unsent = self._transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent = unsent
+            self._stall.set(self._all.client_idle_s)
+        else:
+            self._transport.abort()

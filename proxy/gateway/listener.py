@@ -1,0 +1,51 @@
+"""Listening: where clients' connections come from, and how they end."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from proxy.config import Address
+from proxy.gateway.connection import ClientConnection, Connections, Handler
+
+_BACKLOG = 1024
+
+
+class Listener:
+    """Accepts connections at an address; an async context manager.
+
+    Args:
+        address: where to listen; port 0 takes a free one.
+        handle: answers a request.
+        client_idle_s: how long a client may go without taking anything of its answer.
+
+    Attributes:
+        address: where it listens.
+
+    Entering it raises `OSError` if the address can't be had.
+    """
+
+    def __init__(self, address: Address, handle: Handler, client_idle_s: float) -> None:
+        self.address = address
+        self._connections = Connections(handle, client_idle_s)
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: ClientConnection(self._connections),
+            self.address.host,
+            self.address.port,
+            backlog=_BACKLOG,
+            reuse_address=True,
+        )
+        self.address = Address(self.address.host, self._server.sockets[0].getsockname()[1])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        await self._connections.close()
+
+    async def drain(self) -> None:
+        """Accept no more connections, end those that rest, and wait until no request is under way."""
+        self._server.close()
+        await self._connections.stop()

@@ -1,0 +1,212 @@
+"""What a client asks, from its bytes: llhttp reads them, and nothing that is doubtful gets through.
+
+No I/O: bytes go in, requests come out. A request whose end, path or host could be read in two ways is an error (RFC
+9112 §11.2), and after an error nothing more is read from its connection. Errors quote nothing of the request, since its
+head holds credentials.
+"""
+
+import re
+from collections import deque
+
+import httptools
+
+from proxy.errors import InvalidRequestError
+from proxy.gateway.request import Flow, Request
+from proxy.wire import Field
+
+# One field of a head; the same for the request line, which holds the path.
+_FIELD_BYTES = 16 * 1024
+_FIELDS = 128
+# All of a head that comes in more than one read.
+_HEAD_BYTES = 256 * 1024
+_ORIGIN = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+# RFC 3986 §3.2: a host and a port, without a user, a path or a list of them.
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%-]*(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
+
+
+class BadRequestError(InvalidRequestError):
+    """The bytes are no request, or not a safe one."""
+
+    code = "bad_request"
+
+
+class HeadTooLargeError(InvalidRequestError):
+    """The head is larger than what is read of one."""
+
+    status = 431
+    code = "request_header_fields_too_large"
+
+
+class UnknownCodingError(InvalidRequestError):
+    """The body comes in a transfer coding that is not read here (RFC 9112 §6.1)."""
+
+    status = 501
+    code = "unsupported_transfer_encoding"
+
+
+class RequestParser:
+    """Parses the requests that come on one connection, one after the other.
+
+    Args:
+        flow: what paces the requests' bodies.
+        client: the address of the client.
+
+    Attributes:
+        requests: those whose head is here and which nobody has taken yet.
+        incoming: the request whose body is still coming, if any.
+        is_in_head: whether a head has begun and is not here whole.
+    """
+
+    __slots__ = (
+        "_client",
+        "_fields",
+        "_flow",
+        "_has_left_http",
+        "_head_bytes",
+        "_parser",
+        "_target",
+        "incoming",
+        "is_in_head",
+        "requests",
+    )
+
+    def __init__(self, flow: Flow, client: str) -> None:
+        self._flow = flow
+        self._client = client
+        self._target = b""
+        self._fields: list[Field] = []
+        self._head_bytes = 0
+        self.is_in_head = False
+        self.incoming: Request | None = None
+        self.requests: deque[Request] = deque()
+        self._has_left_http = False
+        self._parser = httptools.HttpRequestParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Take what came; raises an `InvalidRequestError`, after which nothing more can be fed."""
+        if self._has_left_http:
+            self.on_body(data)
+            return
+        if self.is_in_head:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._leave_http(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ if isinstance(error.__context__, InvalidRequestError) else error from None
+        except httptools.HttpParserError as error:
+            message = f"The request is not valid HTTP/1.1 ({type(error).__name__})."
+            raise BadRequestError(message) from error
+        if self.is_in_head and self._head_bytes > _HEAD_BYTES:
+            raise _too_large()
+
+    # What llhttp calls.
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._target = b""
+        self._fields = []
+        self._head_bytes = 0
+        self.is_in_head = True
+
+    def on_url(self, target: bytes) -> None:
+        """The request's target, or a part of it."""
+        self._target += target
+        if len(self._target) > _FIELD_BYTES:
+            raise _too_large()
+
+    def on_header(self, name: bytes, value: bytes | None) -> None:
+        """A field of the head, or of the trailer, which is dropped."""
+        if self.is_in_head:
+            self._fields.append((name.lower(), name, value or b""))
+            if len(name) + len(value or b"") > _FIELD_BYTES or len(self._fields) > _FIELDS:
+                raise _too_large()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self.is_in_head = False
+        parser, version = self._parser, self._parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            raise BadRequestError("The request's HTTP version is not 1.1 or 1.0.")
+        target = _origin_form(self._target.decode("utf-8", "surrogateescape"))
+        request = Request(self._flow, self._client, parser.get_method().decode(), target, self._fields)
+        request.is_1_1 = version == "1.1"
+        # In HTTP/1.0 it takes the word of both sides (RFC 9112 §9.3), and nobody who speaks it misses it.
+        request.keep_alive = request.is_1_1 and parser.should_keep_alive()
+        _take_framing(request)
+        self.incoming = request
+        self.requests.append(request)
+
+    def on_body(self, piece: bytes) -> None:
+        """A piece of the body."""
+        if self.incoming is not None:
+            self.incoming.feed(piece)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self.incoming is not None and not self.incoming.is_websocket:
+            self.incoming.end()
+            self.incoming = None
+
+    def _leave_http(self, behind: bytes) -> None:
+        """A request asked for another protocol: it gets a WebSocket, or what it would have got without asking."""
+        if self.incoming is not None:
+            self._has_left_http = True
+        else:
+            self._parser = httptools.HttpRequestParser(self)
+        if behind:
+            self.feed(behind)
+
+
+def _origin_form(target: str) -> str:
+    """The path and query of a target; an absolute one is taken as well (RFC 9112 §3.2.2)."""
+    if not target.startswith("/") and target != "*":
+        origin = _ORIGIN.match(target)
+        if origin is None:
+            raise BadRequestError("The request's target is neither a path nor an absolute URL.")
+        target = target[origin.end() :]
+        if not target.startswith("/"):
+            target = f"/{target}"
+    if "#" in target:
+        raise BadRequestError("The request's target holds a fragment, which no request has.")
+    return target
+
+
+def _take_framing(request: Request) -> None:
+    """Take from the head where the body ends, and refuse a head that can be read in two ways."""
+    hosts: list[bytes] = []
+    codings: list[bytes] = []
+    for plain, _, value in request.fields:
+        match plain:
+            case b"host":
+                hosts.append(value)
+            case b"transfer-encoding":
+                codings.append(value)
+            case b"content-length":
+                request.content_length = int(value)
+            case b"expect":
+                request.awaits_invitation = request.is_1_1 and value.strip().lower() == b"100-continue"
+            case b"upgrade":
+                request.upgrade = value.decode("latin-1").strip().lower()
+    if len(hosts) > 1 or (request.is_1_1 and not hosts):
+        raise BadRequestError("The request needs exactly one Host.")
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        raise BadRequestError("The request's Host is not a host and a port.")
+    if codings:
+        _take_coding(request, codings)
+
+
+def _take_coding(request: Request, codings: list[bytes]) -> None:
+    if len(codings) > 1 or not request.is_1_1 or request.content_length is not None:
+        raise BadRequestError("The request's Transfer-Encoding contradicts the rest of its head.")
+    if codings[0].strip().lower() != b"chunked":
+        raise UnknownCodingError("The only Transfer-Encoding that is read here is `chunked`.")
+    request.is_chunked = True
+
+
+def _too_large() -> HeadTooLargeError:
+    return HeadTooLargeError(
+        f"The request's head is too large: {_FIELD_BYTES} bytes for the request line and each header field, "
+        f"and {_FIELDS} fields, are the limits."
+    )

@@ -1,0 +1,156 @@
+"""A client's request: its head, and its body as it comes."""
+
+import asyncio
+from collections import deque
+from typing import Protocol as Interface
+
+from proxy.errors import ProxyError, RequestTimeoutError
+from proxy.wire import Fields, field_value, text_value
+
+# What may wait here for its reader before reading from the client pauses.
+_BUFFER_BYTES = 256 * 1024
+
+
+class Flow(Interface):
+    """Where the body comes from."""
+
+    def pause_body(self) -> None:
+        """Take nothing more from the client."""
+        ...
+
+    def resume_body(self) -> None:
+        """Take more."""
+        ...
+
+    def invite_body(self) -> None:
+        """Tell the client that its body is wanted (RFC 9110 §10.1.1)."""
+        ...
+
+
+class Request:
+    """One request on a connection.
+
+    Attributes:
+        client: the address that it came from.
+        method: as sent.
+        path, query: of the target, still percent-encoded; the query without its question mark.
+        fields: the header fields in order.
+        is_1_1: whether the client speaks HTTP/1.1, not 1.0.
+        keep_alive: whether the client wants to use the connection again.
+        upgrade: the protocol that it asks to switch to, in lower case; "" if none.
+        content_length: as announced; None if the body is chunked, or there is none.
+        is_chunked: whether the body comes in chunks.
+        awaits_invitation: whether the client waits to be told that its body is wanted.
+        is_complete: whether all of the body has come. The body of a request for a WebSocket is what comes behind it.
+    """
+
+    __slots__ = (
+        "_broken",
+        "_buffered",
+        "_flow",
+        "_pieces",
+        "_waiter",
+        "awaits_invitation",
+        "client",
+        "content_length",
+        "fields",
+        "is_1_1",
+        "is_chunked",
+        "is_complete",
+        "keep_alive",
+        "method",
+        "path",
+        "query",
+        "upgrade",
+    )
+
+    def __init__(self, flow: Flow, client: str, method: str, target: str, fields: Fields) -> None:
+        self.client = client
+        self.method = method
+        self.path, _, self.query = target.partition("?")
+        self.fields = fields
+        self.is_1_1 = self.keep_alive = True
+        self.upgrade = ""
+        self.content_length: int | None = None
+        self.is_chunked = False
+        self.awaits_invitation = False
+        self.is_complete = False
+        self._flow = flow
+        self._pieces: deque[bytes] = deque()
+        self._buffered = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._broken: ProxyError | None = None
+
+    def header(self, name: str) -> str:
+        """The value of the first field of this lower-case name, "" if there is none."""
+        return text_value(self.fields, name.encode())
+
+    def has(self, name: str) -> bool:
+        """Whether there is a field of this lower-case name."""
+        return field_value(self.fields, name.encode()) is not None
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the client asks for a WebSocket (RFC 6455 §4.1)."""
+        return self.upgrade == "websocket" and self.method == "GET"
+
+    async def read(self, limit_s: float) -> bytes:
+        """The next piece of the body as it came, b"" at its end.
+
+        Raises `RequestTimeoutError` if the client pauses for longer than `limit_s`, and `InvalidRequestError` if what
+        it sends is not framed as it said.
+        """
+        while not self._pieces:
+            if self.is_complete:
+                return b""
+            if self._broken is not None:
+                raise self._broken
+            await self._more(limit_s)
+        piece = self._pieces.popleft()
+        self._buffered -= len(piece)
+        return piece
+
+    def take(self) -> bytes:
+        """All that is here of the body."""
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._buffered = 0
+        return body
+
+    async def _more(self, limit_s: float) -> None:
+        if self.awaits_invitation:
+            self.awaits_invitation = False
+            self._flow.invite_body()
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._flow.resume_body()
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._waiter
+        except TimeoutError as error:
+            raise RequestTimeoutError(f"The request body paused for more than {limit_s:g} s.") from error
+        finally:
+            self._waiter = None
+
+    # What the connection tells.
+
+    def feed(self, piece: bytes) -> None:
+        """The next piece of the body."""
+        self._pieces.append(piece)
+        self._buffered += len(piece)
+        if self._buffered > _BUFFER_BYTES:
+            self._flow.pause_body()
+        self._wake()
+
+    def end(self) -> None:
+        """The body is complete."""
+        self.is_complete = True
+        self._wake()
+
+    def fail(self, error: ProxyError) -> None:
+        """The body doesn't go on as it should."""
+        self._broken = self._broken or error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,159 @@
+"""Writing an answer to a client: framing, and what is left to do where it can't be ended as it should.
+
+Whoever answers a request gets one `Response` for it, and gives it either a `whole` answer, or a head (`begin`), pieces
+(`write`) and the `end`. An answer that was begun and not ended is cut, so that nobody takes it for a whole one.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Protocol as Interface
+
+from proxy.errors import MethodNotAllowedError, Protocol, ProxyError, error_body
+from proxy.gateway.request import Request
+
+_CLOSE = b"Connection: close\r\n"
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+# Up to here one copy is cheaper than handing the kernel several buffers.
+_JOINED_BYTES = 16 * 1024
+
+
+def date_line() -> bytes:
+    """The `Date` of an answer that has none (RFC 9110 §6.6.1), as a line of its head."""
+    return _date_line_at(int(time.time()))
+
+
+@lru_cache(maxsize=1)
+def _date_line_at(now_s: int) -> bytes:
+    return f"Date: {formatdate(now_s, usegmt=True)}\r\n".encode()
+
+
+class Source(Interface):
+    """What an answer's pieces come from."""
+
+    def pause(self) -> None:
+        """The client takes less than it is sent: stop writing."""
+        ...
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        ...
+
+
+class Response:
+    """The answer to one request.
+
+    Args:
+        transport: the connection to the client.
+        request: what is answered.
+        is_last: tells whether the server wants the connection to end with this answer.
+
+    Attributes:
+        has_begun: whether any of it has been sent.
+        is_complete: whether all of it has.
+        stays_open: whether another request may follow; settled when the answer begins.
+        source: what to pause while the client can't keep up.
+    """
+
+    __slots__ = (
+        "_is_chunked",
+        "_is_framed",
+        "_is_last",
+        "_request",
+        "_transport",
+        "has_begun",
+        "is_complete",
+        "source",
+        "stays_open",
+    )
+
+    def __init__(self, transport: asyncio.Transport, request: Request, is_last: Callable[[], bool]) -> None:
+        self._transport = transport
+        self._request = request
+        self._is_last = is_last
+        self._is_framed = True
+        self._is_chunked = False
+        self.has_begun = False
+        self.is_complete = False
+        self.stays_open = False
+        self.source: Source | None = None
+
+    def whole(self, status: int, reason: bytes, lines: bytes, body: bytes) -> None:
+        """Answer with a body that is all here; `lines` are the head's fields, without one that tells its length."""
+        length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
+        head = self._head(status, reason, lines, length)
+        if len(body) <= _JOINED_BYTES:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines((head, body))
+        self.is_complete = True
+
+    def begin(self, status: int, reason: bytes, lines: bytes, length: int | None) -> None:
+        """Begin an answer whose body comes in pieces; without a `length` in bytes it goes in chunks.
+
+        A client that speaks only HTTP/1.0 gets it without framing, up to the end of its connection.
+        """
+        framing = b""
+        if length is not None:
+            framing = b"Content-Length: %d\r\n" % length
+        elif status not in {204, 304}:
+            if self._request.is_1_1:
+                self._is_chunked = True
+                framing = _CHUNKED
+            else:
+                self._is_framed = False
+        self._transport.write(self._head(status, reason, lines, framing))
+
+    def write(self, data: bytes) -> None:
+        """Send the next piece, which is not empty."""
+        if not self._is_chunked:
+            self._transport.write(data)
+        elif len(data) <= _JOINED_BYTES:
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+
+    def end(self) -> None:
+        """Say that the answer is complete."""
+        if self._is_chunked:
+            self._transport.write(_LAST_CHUNK)
+        self.is_complete = True
+
+    def raw(self, data: bytes) -> None:
+        """Send bytes that are framed already."""
+        self.has_begun = True
+        self._transport.write(data)
+
+    def error(self, error: ProxyError, protocol: Protocol | None, request_id: str) -> None:
+        """Answer with an error of the proxy's own, in the shape of the client's protocol."""
+        lines = f"Content-Type: application/json\r\nx-request-id: {request_id}\r\n"
+        if error.retry_after_s is not None:
+            lines += f"Retry-After: {error.retry_after_s}\r\n"
+        if isinstance(error, MethodNotAllowedError):
+            lines += "Allow: GET, HEAD, POST\r\n"
+        reason = HTTPStatus(error.status).phrase.encode()
+        self.whole(error.status, reason, lines.encode() + date_line(), error_body(error, protocol, request_id))
+
+    def cut(self) -> None:
+        """Close the connection without the end that the answer's framing asks for."""
+        if self._request.is_1_1:
+            self._transport.close()
+        else:
+            # Without framing a plain close would look like the end of the answer; a reset doesn't.
+            self._transport.abort()
+
+    def settle(self) -> bool:
+        """Settle whether another request may follow on the connection: `stays_open`."""
+        request = self._request
+        # A body that is still coming would have to be read before another request can be.
+        self.stays_open = request.keep_alive and request.is_complete and self._is_framed and not self._is_last()
+        return self.stays_open
+
+    def _head(self, status: int, reason: bytes, lines: bytes, framing: bytes) -> bytes:
+        self.has_begun = True
+        closing = b"" if self.settle() else _CLOSE
+        return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (status, reason, lines, framing, closing)

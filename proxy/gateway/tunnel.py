@@ -1,0 +1,131 @@
+"""The WebSocket of `GET /v1/realtime?model=`: opened at the provider, then its bytes go both ways as they are.
+
+The handshake is the client's own, so whatever the two agree upon (subprotocol, compression) is theirs, messages and
+close codes pass through unread, and a refusal is the provider's own answer.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from proxy.errors import NotFoundError
+from proxy.gateway.forwarder import added_lines, spoken_protocol, time_limits
+from proxy.gateway.relay import relay
+from proxy.gateway.request import Request
+from proxy.gateway.response import Response
+from proxy.routing import DynamicRoutingTable
+from proxy.telemetry import Ending, Outcome
+from proxy.upstream import Answer, ProviderRequest, Upstream
+from proxy.wire import Fields, ModelPlace, parse_call, response_lines
+
+# In a browser, where it can set no header, OpenAI's SDK hands over its key as a subprotocol.
+_CREDENTIAL_SUBPROTOCOL = b"openai-insecure-api-key."
+_SWITCH = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+# As long as OpenAI lets a session last: either side may have nothing to say for so long.
+_IDLE_S = 3600.0
+
+
+class Tunneller:
+    """Connects clients with providers.
+
+    Args:
+        table: where models lead.
+        upstream: the connections to the providers.
+    """
+
+    def __init__(self, table: DynamicRoutingTable, upstream: Upstream) -> None:
+        self._table = table
+        self._upstream = upstream
+
+    async def connect(self, request: Request, response: Response, outcome: Outcome) -> None:
+        """Connect the client with the target of the model that it names, until either side ends it.
+
+        Raises `NotFoundError` if there is no WebSocket at its path, `UnknownModelError`, and `UpstreamError` if the
+        provider gives no answer.
+        """
+        call = parse_call(request.path, request.query)
+        if call.place is not ModelPlace.QUERY or call.model is None:
+            raise NotFoundError("There is a WebSocket only at /v1/realtime?model=….")
+        outcome.model = call.model
+        resolution = await self._table.resolve(call.model)
+        target = resolution.target
+        provider = self._upstream.provider(target.provider_name)
+        protocol = spoken_protocol(provider, call)
+        outcome.target, outcome.attempts = target, 1
+        answer = await self._upstream.send(
+            provider,
+            call.protocol,
+            ProviderRequest(
+                method=request.method,
+                url=call.url(protocol.base_url, target.model_id),
+                fields=_without_credential(request.fields),
+                own_headers=target.overrides.headers if target.overrides else (),
+                timeouts=time_limits(provider, target),
+                payload=None,
+            ),
+        )
+        try:
+            outcome.head_arrived()
+            added = added_lines(answer, resolution, outcome)
+            if not answer.has_switched:
+                await relay(answer, response, added, call, outcome)
+                return
+            outcome.status = answer.status
+            response.raw(
+                b"HTTP/1.1 101 Switching Protocols\r\n%b%b%b\r\n" % (response_lines(answer.fields), _SWITCH, added)
+            )
+            await _tunnel(request, response, answer, outcome)
+        finally:
+            answer.close()
+
+
+async def _tunnel(request: Request, response: Response, answer: Answer, outcome: Outcome) -> None:
+    """Pass bytes both ways until the provider ends it; the client's end cancels this."""
+    provider = _FromProvider(answer, response, outcome)
+    sending = asyncio.create_task(_to_provider(request, answer))
+    try:
+        await provider.over
+        outcome.ending = Ending.COMPLETE
+    finally:
+        sending.cancel()
+        with suppress(asyncio.CancelledError):
+            await sending
+    response.cut()
+
+
+async def _to_provider(request: Request, answer: Answer) -> None:
+    while piece := await request.read(_IDLE_S):
+        await answer.write(piece)
+
+
+class _FromProvider:
+    """Passes on what the provider sends, until it has `over`."""
+
+    def __init__(self, answer: Answer, response: Response, outcome: Outcome) -> None:
+        self._response = response
+        self._outcome = outcome
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        response.source = answer
+        answer.pour(self, _IDLE_S)
+
+    def write(self, data: bytes) -> None:
+        """Pass on the next bytes."""
+        self._response.raw(data)
+        self._outcome.body_bytes += len(data)
+
+    def close(self, _: BaseException | None) -> None:
+        """The provider ended it, or broke off: the client sees which, for a WebSocket says so before it ends."""
+        if not self.over.done():
+            self.over.set_result(None)
+
+
+def _without_credential(fields: Fields) -> Fields:
+    """The fields of a handshake without the client's key among the subprotocols that it offers."""
+    return [
+        (plain, name, _other_subprotocols(value) if plain == b"sec-websocket-protocol" else value)
+        for plain, name, value in fields
+    ]
+
+
+def _other_subprotocols(offered: bytes) -> bytes:
+    names = (name.strip() for name in offered.split(b","))
+    return b", ".join(name for name in names if not name.startswith(_CREDENTIAL_SUBPROTOCOL))
