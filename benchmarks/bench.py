@@ -1,5 +1,6 @@
 """The bench: starts peers, and measures a load on them with what it cost on both cores."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -173,7 +174,7 @@ class Bench:
         peer_s, load_s = after.peer_s - before.peer_s, after.load_s - before.load_s
         busy_s = after.cores.busy_s - before.cores.busy_s
         foreign_s = max(0.0, busy_s - peer_s - load_s - (after.own_s - before.own_s))
-        values = dict(outcome.values)
+        values = {key: value for key, value in outcome.values.items() if not math.isnan(value)}
         if outcome.units is not None:
             values |= {PEER_CORE: peer_s / elapsed_s, LOAD_CORE: load_s / elapsed_s}
             if running.server and outcome.units:  # a direct connection spends none
@@ -184,7 +185,7 @@ class Bench:
             peer=key.peer,
             round=round_number,
             values=values,
-            curve=outcome.curve,
+            curve=[(x, y) for x, y in outcome.curve if not math.isnan(y)],
             trouble=outcome.trouble or ("" if outcome.units != 0 else "nothing was answered"),
             foreign_share=foreign_s / elapsed_s,
             stolen_share=(after.cores.stolen_s - before.cores.stolen_s) / elapsed_s,

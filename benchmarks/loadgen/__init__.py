@@ -97,7 +97,7 @@ class Loadgen:
 
     def streams(self, port: int, request: Request, *, streams: int, secs: float, period_us: int) -> Timed:
         """How late each event of so many endless streams is, which should bring one every `period_us`."""
-        return self._run(port, request, "gaps", secs, connections=streams, period_us=period_us, ramp_us=1e6)
+        return self._run(port, request, "gaps", secs, connections=streams, period_us=period_us, ramp_us=5e5)
 
     @contextmanager
     def hold(self, port: int, request: Request, connections: int) -> Iterator[None]:

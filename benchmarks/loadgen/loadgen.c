@@ -40,6 +40,7 @@
 #define OPENING 32 // connections of `gaps` and `hold` that wait for the beginning of their answer at the same time
 #define SETTLE_US 300000
 #define GRACE_US 2000000 // for answers that are still out when the time is over
+#define OPEN_LIMIT_S 10 // for streams that are watched; those that are held may be more, and may take longer
 #define LIMIT_S 120
 
 enum { WHOLE, FIRST, GAPS, HOLD } mode;
@@ -318,7 +319,7 @@ static bool open_all(void) {
     int64_t start = now_us(), opened = 0;
     while (begun_count < o.connections) {
         int64_t now = now_us(), next = now + 100000;
-        if (now > start + LIMIT_S * 1000000LL / 3 || seen.errors) return false;
+        if (now > start + (mode == GAPS ? OPEN_LIMIT_S : LIMIT_S / 2) * 1000000LL || seen.errors) return false;
         while (opened < o.connections && opened - begun_count < OPENING) {
             int64_t due = start + opened * o.ramp_us / o.connections;
             if (due > now) {

@@ -16,8 +16,8 @@ CASE = "an event every 20 ms per stream"
 EVENTS_PER_S = "events_per_s"
 LIMIT_MS = 5.0
 _PERIOD_US = 20_000
-_FIRST, _CEILING = 256, 8192
-_TOLERANCE = 0.07
+_FIRST, _CEILING = 400, 8192
+_TOLERANCE = 0.1
 _COMPLETE = 0.98
 """The share of the events due that must have come."""
 
@@ -30,12 +30,17 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
         found: dict[int, Sample] = {}
 
         def passes(streams: int) -> bool:
-            found[streams] = bench.measure(key, round_number, running, lambda: _watch(bench, running, streams))
-            return keeps_up(found[streams])
+            # A second chance, since a single hiccup of the machine, 20 ms long, makes one event in a hundred late.
+            for _ in range(2):
+                found[streams] = bench.measure(key, round_number, running, lambda: _watch(bench, running, streams))
+                if keeps_up(found[streams]):
+                    return True
+            return False
 
         tolerance = 0.5 if bench.effort.is_quick else _TOLERANCE
         best = largest_passing(passes, first=_FIRST, ceiling=_CEILING, tolerance=tolerance)
-        curve = [(float(streams), sample.values["p99_ms"]) for streams, sample in found.items() if not sample.trouble]
+        seen = {streams: sample.values.get("p99_ms") for streams, sample in found.items()}
+        curve = [(float(streams), late_ms) for streams, late_ms in seen.items() if late_ms is not None]
         if best:
             yield msgspec.structs.replace(found[best], curve=sorted(curve))
         else:
@@ -46,7 +51,8 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
 def keeps_up(sample: Sample) -> bool:
     """Whether nearly every event came, and nearly every one in time."""
     values = sample.values
-    return not sample.trouble and values["complete"] >= _COMPLETE and values["p99_ms"] < LIMIT_MS
+    is_complete = not sample.trouble and values["complete"] >= _COMPLETE
+    return is_complete and values["p99_ms"] < LIMIT_MS
 
 
 def _watch(bench: Bench, running: Running, streams: int) -> Outcome:
@@ -72,8 +78,8 @@ PART = Part(
     title="Streaming capacity",
     about=(
         "Endless streams with an event every 20 ms, more and more of them, until one event in a hundred comes more "
-        f"than {LIMIT_MS:.0f} ms late at the client or one in fifty is missing. An event's lateness is against the "
-        "schedule that its stream's most punctual event sets. Where a peer comes near `direct`, the load was the limit."
+        f"than {LIMIT_MS:.0f} ms late at the client or one in fifty is missing, twice in a row. Lateness is against "
+        "the schedule that its stream's most punctual event sets. Near `direct`, the load was the limit."
     ),
     figures=(
         Figure(EVENTS_PER_S, "events/s"),
