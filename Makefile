@@ -24,7 +24,7 @@ format: .venv/.dev ## format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.dev ## throughput and CPU per request beside nginx and a direct connection
+bench: .venv/.dev ## speed, latency, CPU and memory beside nginx and a direct connection: a report with plots
 	$(BIN)/python -m benchmarks
 
 lock:            ## pin the newest versions that pyproject.toml allows, with hashes (needs uv)
