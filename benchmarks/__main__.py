@@ -88,7 +88,7 @@ def main(  # noqa: PLR0913 - the options
     """
     effort = Effort(
         secs=secs or (1 if quick else 4),
-        warm_up_s=0.3 if quick else 1.0,
+        warm_up_s=0.2 if quick else 1.0,
         is_quick=quick,
         connections=connections or ([64] if quick else [1, 64, 256]),
     )

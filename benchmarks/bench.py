@@ -34,8 +34,13 @@ class Effort(NamedTuple):
     """For the closed loop."""
 
     @property
+    def short_s(self) -> float:
+        """For a load that needn't last whole seconds, as wrk's must."""
+        return 0.5 if self.is_quick else self.secs
+
+    @property
     def brief_s(self) -> float:
-        """For what needs less time, or is done many times over."""
+        """For what is done many times over."""
         return 0.5 if self.is_quick else self.secs / 2
 
 

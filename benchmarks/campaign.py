@@ -47,7 +47,7 @@ class Plan:
         """How long to wait for a calm machine."""
         if self.effort.is_quick:
             return Patience(total_s=0, once_s=0, tries=1)
-        return Patience(total_s=300, once_s=10, tries=2)
+        return Patience(total_s=200, once_s=10, tries=2)
 
     def __str__(self) -> str:
         effort = self.effort

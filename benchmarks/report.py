@@ -1,6 +1,6 @@
 """The report: goals, then each part with its picture and its tables, in markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -35,14 +35,14 @@ class Run(msgspec.Struct, frozen=True):
         return not self.skipped and not any(sample.trouble for sample in self.samples)
 
 
-def render(run: Run, pictures: Sequence[str] = ()) -> str:
-    """The whole report; `pictures` are the names of the files that it may show."""
+def render(run: Run, pictures: Mapping[str, str] = {}) -> str:
+    """The whole report; `pictures` are the files that it may show, by names that begin with the part's."""
     cells = collect(run.samples, list(run.peers))
     parts = [f"# Benchmark of {run.started}", _goals(cells, run), _machine(run)]
     for part in PARTS.values():
         own = {key: cell for key, cell in cells.items() if key.part == part.name}
         if own:
-            shown = [f"![{part.title}]({name})" for name in pictures if f"{part.name}-" in name]
+            shown = [f"![{part.title}]({file})" for name, file in pictures.items() if name.startswith(f"{part.name}-")]
             parts += [f"## {part.title}", part.about, *shown, *_tables(part, own)]
     parts.append(_remarks(run))
     return "\n\n".join(filter(None, parts)) + "\n"

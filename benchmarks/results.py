@@ -1,6 +1,5 @@
 """Where a run's report goes: markdown, its pictures, and the raw figures."""
 
-import shutil
 from pathlib import Path
 
 import msgspec
@@ -17,14 +16,11 @@ def keep(run: Run, extra_pictures: Path, results: Path = RESULTS) -> tuple[Path,
     """
     results.mkdir(exist_ok=True)
     stamp = run.started.replace(":", "").partition("+")[0]
-    names: list[str] = []
-    for name, svg in draw(run).items():
-        names.append(f"{stamp}-{name}")
-        (results / names[-1]).write_text(svg)
-    for picture in sorted(extra_pictures.glob("*.svg")):
-        names.append(f"{stamp}-{picture.name}")
-        shutil.copy(picture, results / names[-1])
-    report = render(run, names)
+    pictures = draw(run) | {picture.name: picture.read_text() for picture in sorted(extra_pictures.glob("*.svg"))}
+    files = {name: f"{stamp}-{name}" for name in pictures}
+    for name, file in files.items():
+        (results / file).write_text(pictures[name])
+    report = render(run, files)
     path = results / f"{stamp}.md"
     path.write_text(report)
     path.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(run)))

@@ -26,7 +26,7 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
 
 
 def _load(bench: Bench, running: Running, request: Request) -> Outcome:
-    secs = 1.0 if bench.effort.is_quick else bench.effort.secs
+    secs = bench.effort.short_s
     timed = bench.loadgen.whole_answers(running.port, request, connections=_CONNECTIONS, secs=secs, warm_up_s=0)
     values = {"requests_per_s": timed.per_s, "p50_ms": timed.percentile_us(50) / 1e3}
     return Outcome(values, timed.counts.answers, timed.counts.first_error)

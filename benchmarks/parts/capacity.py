@@ -16,8 +16,8 @@ CASE = "an event every 20 ms per stream"
 EVENTS_PER_S = "events_per_s"
 LIMIT_MS = 5.0
 _PERIOD_US = 20_000
-_FIRST, _CEILING = 400, 8192
-_TOLERANCE = 0.1
+_FIRST, _CEILING, _TOLERANCE = 400, 8192, 0.1
+_FIRST_QUICK, _CEILING_QUICK, _TOLERANCE_QUICK = 100, 400, 0.5
 _COMPLETE = 0.98
 """The share of the events due that must have come."""
 
@@ -28,17 +28,20 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
         bench.upstream.script(event_delay_us=_PERIOD_US, events=ENDLESS)
         key = Key(NAME, CASE, peer.name)
         found: dict[int, Sample] = {}
+        is_quick = bench.effort.is_quick
 
         def passes(streams: int) -> bool:
             # A second chance, since a single hiccup of the machine, 20 ms long, makes one event in a hundred late.
-            for _ in range(2):
+            for _ in range(1 if is_quick else 2):
                 found[streams] = bench.measure(key, round_number, running, lambda: _watch(bench, running, streams))
                 if keeps_up(found[streams]):
                     return True
             return False
 
-        tolerance = 0.5 if bench.effort.is_quick else _TOLERANCE
-        best = largest_passing(passes, first=_FIRST, ceiling=_CEILING, tolerance=tolerance)
+        first, ceiling, tolerance = (
+            (_FIRST_QUICK, _CEILING_QUICK, _TOLERANCE_QUICK) if is_quick else (_FIRST, _CEILING, _TOLERANCE)
+        )
+        best = largest_passing(passes, first=first, ceiling=ceiling, tolerance=tolerance)
         seen = {streams: sample.values.get("p99_ms") for streams, sample in found.items()}
         curve = [(float(streams), late_ms) for streams, late_ms in seen.items() if late_ms is not None]
         if best:

@@ -13,7 +13,7 @@ from benchmarks.upstream import ENDLESS
 NAME = "memory"
 STREAM_CASE, IDLE_CASE = "open stream", "idle connection"
 KB_EACH = "kb_each"
-_MOST, _MOST_QUICK = 10_000, 1_000
+_MOST, _MOST_QUICK = 10_000, 500
 _SPARE_FILES = 500
 _QUIET_US = 30_000_000
 """Between two events: less than any peer's patience, more than the measurement takes."""

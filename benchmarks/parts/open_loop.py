@@ -49,7 +49,7 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
 
 def _load(bench: Bench, running: Running, rate: float) -> Outcome:
     timed = bench.loadgen.whole_answers(
-        running.port, running.chat(), connections=CONNECTIONS, secs=bench.effort.secs, rate=rate, warm_up_s=0.2
+        running.port, running.chat(), connections=CONNECTIONS, secs=bench.effort.short_s, rate=rate, warm_up_s=0.2
     )
     curve = [(percent, timed.percentile_us(percent) / 1e3) for percent in _PERCENTS]
     return Outcome({**latencies(timed), "rate": rate}, timed.counts.answers, trouble_of(timed), curve)

@@ -82,7 +82,7 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
 
 
 def _run(bench: Bench, running: Running, rate: float) -> Timed:
-    secs = 1.0 if bench.effort.is_quick else bench.effort.secs
+    secs = bench.effort.short_s
     return bench.loadgen.whole_answers(
         running.port, running.chat(), connections=CONNECTIONS, secs=secs, rate=rate, warm_up_s=0
     )
