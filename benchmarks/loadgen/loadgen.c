@@ -2,22 +2,9 @@
 //
 //     cc -O2 -o loadgen loadgen.c && ./loadgen PORT REQUEST SAMPLES mode=MODE [name=value ...]
 //
-// REQUEST is a file with one whole HTTP/1.1 request, which is sent to 127.0.0.1:PORT over and over. One time a sample,
-// in microseconds, goes to the file SAMPLES (uint32, as the machine has them), one line of JSON to standard output.
-//
-// mode=whole   from when a request was meant to be sent to the end of its answer
-// mode=first   the same, to the first byte of the answer's body
-// mode=gaps    one endless event stream a connection, which should bring an event every `period_us`: how late each event
-//              is, against the schedule that the stream's most punctual event sets
-// mode=hold    open the connections, say "HELD" once all have begun to be answered, keep them until stdin ends
-//
-// connections=N   how many; one request at a time on each
-// rate=N          requests a second, at fixed times whatever the answers do: where no connection is free, a request waits,
-//                 and its waiting counts (no coordinated omission). 0: each connection asks again once it is answered
-// warm_us=N       requests meant to be sent within this time are not sampled
-// secs_us=N       how long is sampled after that
-// period_us=N     for `gaps`
-// ramp_us=N       for `gaps`: over which time the streams begin
+// options.h tells the modes and options. REQUEST is a file with one whole HTTP/1.1 request, which is sent to
+// 127.0.0.1:PORT over and over. The times, in microseconds, go to the file SAMPLES (uint32, as the machine has them), a
+// line of JSON with counts to standard output.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,23 +15,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "answer.h"
+#include "options.h"
+#include "samples.h"
+
 #define BATCH 512
-#define MAX_HEAD 8192
 #define OPENING 32 // connections of `gaps` and `hold` that wait for the beginning of their answer at the same time
 #define SETTLE_US 300000
 #define GRACE_US 2000000 // for answers that are still out when the time is over
 #define OPEN_LIMIT_S 10 // for streams that are watched; those that are held may be more, and may take longer
 #define LIMIT_S 120
-
-enum { WHOLE, FIRST, GAPS, HOLD } mode;
-enum part { HEAD, LENGTH, SIZE, DATA, DATA_END, TRAILER };
 
 typedef struct connection connection;
 struct connection {
@@ -52,28 +38,17 @@ struct connection {
     bool busy, begun; // a request is under way; the body of its answer has begun
     size_t sent;
     int64_t intended_us;
-    enum part part; // of the answer, what is read next
-    char head[MAX_HEAD];
-    size_t head_len, line_len;
-    uint64_t left; // of the body, or of its chunk
-    bool at_line_end;
+    answer answer;
+    bool at_line_end; // of the events in its body
     int64_t events, first_us, punctual_us; // the least (arrival - schedule) of all its events
     int32_t *phases;                       // (arrival - schedule) of the events that are sampled
     size_t phase_count, phase_cap;
     connection *next_free;
 };
 
-static struct {
-    int port;
-    int64_t connections, rate, warm_us, secs_us, period_us, ramp_us;
-} o = {.connections = 1, .secs_us = 1000000, .period_us = 20000};
-static char *request;
-static size_t request_len;
 static int poller;
 static connection *all, *free_head, *free_tail;
 static int64_t busy_count, begun_count, window_start = INT64_MAX, window_end = INT64_MAX;
-static uint32_t *samples;
-static size_t sample_count, sample_cap;
 static struct {
     long answers, errors, events;
     char first_error[100];
@@ -83,11 +58,6 @@ static int64_t now_us(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
-}
-
-static void sample(int64_t us) {
-    if (sample_count == sample_cap) samples = realloc(samples, (sample_cap = 2 * sample_cap + 65536) * sizeof *samples);
-    samples[sample_count++] = us < 0 ? 0 : us;
 }
 
 static void die(const char *what) {
@@ -132,8 +102,8 @@ static void fail(connection *c, const char *why) {
 }
 
 static void send_rest(connection *c) {
-    while (c->sent < request_len) {
-        ssize_t sent = send(c->fd, request + c->sent, request_len - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (c->sent < o.request_len) {
+        ssize_t sent = send(c->fd, o.request + c->sent, o.request_len - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0) {
             if (errno != EAGAIN) fail(c, "the connection broke while the request was sent");
             return;
@@ -146,8 +116,9 @@ static void ask(connection *c, int64_t intended_us) {
     c->busy = true;
     c->begun = false;
     c->intended_us = intended_us;
-    c->sent = c->head_len = c->events = c->phase_count = 0;
-    c->part = HEAD;
+    c->sent = c->events = c->phase_count = 0;
+    c->at_line_end = false;
+    begin_answer(&c->answer);
     busy_count++;
     send_rest(c);
 }
@@ -165,14 +136,14 @@ static void note_event(connection *c, int64_t now) {
     seen.events++;
 }
 
-static void read_body(connection *c, const char *p, size_t n, int64_t now) {
+static void read_body(connection *c, piece body, int64_t now) {
     if (!c->begun) {
         c->begun = true;
         begun_count++;
         if (mode == FIRST && c->intended_us >= window_start) sample(now - c->intended_us);
     }
     if (mode != GAPS) return;
-    for (; n--; p++) { // an event ends with an empty line
+    for (const char *p = body.bytes; p < body.bytes + body.length; p++) { // an event ends with an empty line
         if (*p == '\n') {
             if (c->at_line_end) note_event(c, now);
             c->at_line_end = !c->at_line_end;
@@ -192,64 +163,23 @@ static void end_answer(connection *c, int64_t now) {
     finish(c);
 }
 
-// The value of a field in the head, NULL if it isn't there.
-static const char *field(connection *c, const char *name) {
-    char *found = strcasestr(c->head, name);
-    return found ? found + strlen(name) : NULL;
-}
-
-// What follows the head that is complete; false if the answer is no good.
-static bool understand_head(connection *c) {
-    c->head[c->head_len] = 0;
-    const char *length = field(c, "\r\ncontent-length:"), *coding = field(c, "\r\ntransfer-encoding:");
-    if (strncmp(c->head, "HTTP/1.1 200", 12)) {
-        char why[60];
-        snprintf(why, sizeof why, "answered with %.40s", c->head);
-        why[strcspn(why, "\r\n")] = 0;
-        fail(c, why);
-        return false;
-    }
-    c->left = length ? strtoull(length, NULL, 10) : 0;
-    c->part = coding ? SIZE : LENGTH;
-    c->line_len = 0;
-    c->at_line_end = false;
-    return true;
+static void refuse(connection *c) {
+    char why[60];
+    snprintf(why, sizeof why, "answered with %.40s", c->answer.head);
+    why[strcspn(why, "\r\n\"\\")] = 0; // it will stand in JSON
+    fail(c, why);
 }
 
 // Understand `n` bytes of an answer.
 static void understand(connection *c, const char *p, size_t n, int64_t now) {
     const char *end = p + n;
-    while (p < end && c->busy) {
-        if (c->part == LENGTH || c->part == DATA) {
-            size_t here = (uint64_t)(end - p) < c->left ? (size_t)(end - p) : c->left;
-            read_body(c, p, here, now);
-            p += here;
-            c->left -= here;
-            if (c->left) return;
-            if (c->part == LENGTH) end_answer(c, now);
-            c->part = DATA_END;
-            continue;
+    piece body;
+    while (c->busy) switch (read_answer(&c->answer, &p, end, &body)) {
+        case BODY: read_body(c, body, now); break;
+        case ENDED: end_answer(c, now); return; // nothing follows: the next request is yet to be sent
+        case NO_GOOD: refuse(c); return;
+        case MORE: return;
         }
-        char byte = *p++;
-        if (c->part == HEAD) {
-            if (c->head_len == MAX_HEAD - 1) {
-                fail(c, "the answer's head is too large");
-                return;
-            }
-            c->head[c->head_len++] = byte;
-            if (byte != '\n' || c->head_len < 4 || memcmp(c->head + c->head_len - 4, "\r\n\r\n", 4)) continue;
-            if (!understand_head(c)) return;
-            if (c->part == LENGTH && !c->left) end_answer(c, now);
-        } else if (byte == '\n') {
-            if (c->part == TRAILER && !c->line_len) end_answer(c, now);
-            if (c->part == SIZE) c->part = c->left ? DATA : TRAILER;
-            if (c->part == DATA_END) c->part = SIZE, c->left = 0;
-            c->line_len = 0;
-        } else if (byte != '\r') {
-            c->line_len++;
-            if (c->part == SIZE) c->left = 16 * c->left + (byte <= '9' ? byte - '0' : (byte | 32) - 'a' + 10);
-        }
-    }
 }
 
 static void receive(connection *c, bool hung_up) {
@@ -289,7 +219,7 @@ static bool turn(int64_t until_us) {
 
 // How many requests were meant to be sent and never answered.
 static long run_requests(void) {
-    for (int64_t i = 0; i < o.connections; i++) open_connection(&all[i]), set_free(&all[i]);
+    for (connection *c = all; c < all + o.connections; c++) open_connection(c), set_free(c);
     int64_t start = now_us(), issued = 0;
     window_start = start + o.warm_us;
     window_end = window_start + o.secs_us;
@@ -353,47 +283,8 @@ static void hold(void) {
     while (turn(now_us() + 1000000)) {}
 }
 
-// ---- what is asked for
-
-static void read_request(const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END)) die(path);
-    request_len = ftell(file);
-    rewind(file);
-    request = malloc(request_len);
-    if (fread(request, 1, request_len, file) != request_len) die(path);
-    fclose(file);
-}
-
-static void set_option(const char *option) {
-    static const char *modes[] = {"mode=whole", "mode=first", "mode=gaps", "mode=hold"};
-    const struct {
-        const char *name;
-        int64_t *value;
-    } numbers[] = {{"connections=", &o.connections}, {"rate=", &o.rate},           {"warm_us=", &o.warm_us},
-                   {"secs_us=", &o.secs_us},         {"period_us=", &o.period_us}, {"ramp_us=", &o.ramp_us}};
-    for (int i = 0; i < 4; i++)
-        if (!strcmp(option, modes[i])) {
-            mode = i;
-            return;
-        }
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (!strncmp(option, numbers[i].name, strlen(numbers[i].name))) {
-            *numbers[i].value = atoll(option + strlen(numbers[i].name));
-            return;
-        }
-    fprintf(stderr, "loadgen: unknown option %s\n", option);
-    exit(2);
-}
-
 int main(int argc, char **argv) {
-    if (argc < 4) {
-        fprintf(stderr, "usage: loadgen PORT REQUEST SAMPLES mode=MODE [name=value ...]\n");
-        return 2;
-    }
-    o.port = atoi(argv[1]);
-    read_request(argv[2]);
-    for (int i = 4; i < argc; i++) set_option(argv[i]);
+    read_options(argc, argv);
     signal(SIGPIPE, SIG_IGN);
     alarm(LIMIT_S);
     prctl(PR_SET_TIMERSLACK, 1); // wake up when a request is due, not up to 50 µs later
@@ -406,8 +297,7 @@ int main(int argc, char **argv) {
         hold();
     else
         unanswered = run_requests();
-    FILE *out = fopen(argv[3], "wb");
-    if (!out || fwrite(samples, sizeof *samples, sample_count, out) != sample_count || fclose(out)) die(argv[3]);
+    if (!write_samples(argv[3])) die(argv[3]);
     printf("{\"answers\":%ld,\"events\":%ld,\"begun\":%ld,\"errors\":%ld,\"unanswered\":%ld,\"first_error\":\"%s\"}\n",
            seen.answers, seen.events, (long)begun_count, seen.errors, unanswered, seen.first_error);
 }

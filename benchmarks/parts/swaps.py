@@ -15,7 +15,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure, Key, Sample
 from benchmarks.loadgen import Timed
 from benchmarks.part import Part
-from benchmarks.parts.open_loop import CONNECTIONS, latencies, trouble_of
+from benchmarks.parts.open_loop import CONNECTIONS, OPENING_S, latencies, trouble_of
 from benchmarks.peers import Peer
 
 NAME = "swaps"
@@ -84,7 +84,7 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
 def _run(bench: Bench, running: Running, rate: float) -> Timed:
     secs = bench.effort.short_s
     return bench.loadgen.whole_answers(
-        running.port, running.chat(), connections=CONNECTIONS, secs=secs, rate=rate, warm_up_s=0
+        running.port, running.chat(), connections=CONNECTIONS, secs=secs, rate=rate, warm_up_s=OPENING_S
     )
 
 

@@ -4,9 +4,8 @@
 //
 // POST .../chat/completions    a chat completion; with `"stream": true` server-sent events and [DONE]
 // POST /__script?delay_us=N&events=N&answer_bytes=N
-//                              what it answers from now on: the pause between two events of a stream in microseconds
-//                              (0, the default: back to back), events per stream (default 50), and how much text the
-//                              completion holds beyond its own (default 0)
+//                              from now on: the pause between two events of a stream (default 0: back to back), events
+//                              per stream (default 50), text in the completion beyond its own (default 0)
 // GET  /__stats                what was served since the start, as JSON
 // any other GET                200, so that a proxy in front of it can be asked whether it is up
 //
@@ -21,17 +20,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define EVENTS 50 // as many are canned; longer streams repeat those in the middle
+#include "canned.h"
+#include "request.h"
+
 #define MAX_REQUEST (64 << 20)
 #define BATCH 512
-#define LOOKED_AT (64 << 10) // how much of a body is searched for `"stream"`
 
 typedef struct connection connection;
 struct connection {
@@ -50,73 +49,6 @@ static connection *queue_head, *queue_tail, *dead_connections;
 static struct {
     unsigned long connections, requests, events;
 } served;
-
-// ---- canned answers
-
-typedef struct {
-    char *bytes;
-    size_t length;
-} blob;
-
-static blob completion;
-static blob stream[EVENTS + 1]; // the first with the head of the response before it, the last is [DONE] and the end
-
-#define CHUNK_START \
-    "data: {\"id\":\"chatcmpl-mock00000000000000000000001\",\"object\":\"chat.completion.chunk\"," \
-    "\"created\":1700000000,\"model\":\"gpt-4o-2024-08-06\",\"service_tier\":\"default\"," \
-    "\"system_fingerprint\":\"fp_mock000001\",\"choices\":[{\"index\":0,\"delta\":{"
-#define CHUNK_END(reason) "},\"logprobs\":null,\"finish_reason\":" reason "}]}\n\n"
-
-static const char *COMPLETION =
-    "{\"id\":\"chatcmpl-mock00000000000000000000001\",\"object\":\"chat.completion\",\"created\":1700000000,"
-    "\"model\":\"gpt-4o-2024-08-06\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"
-    "\"The quick brown fox jumps over the lazy dog; deterministic mock text, so that a proxy in front of it can be "
-    "checked byte for byte.%s\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":"
-    "{\"prompt_tokens\":412,\"completion_tokens\":29,\"total_tokens\":441,\"prompt_tokens_details\":"
-    "{\"cached_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":0}},\"service_tier\":\"default\","
-    "\"system_fingerprint\":\"fp_mock000001\"}";
-static const char *STREAM_HEAD =
-    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
-    "x-request-id: req_mock_1\r\nTransfer-Encoding: chunked\r\n\r\n";
-
-// One HTTP chunk that holds `event`, with `before` and `after` around it.
-static blob framed(const char *before, const char *event, const char *after) {
-    blob b;
-    b.length = asprintf(&b.bytes, "%s%zx\r\n%s\r\n%s", before, strlen(event), event, after);
-    return b;
-}
-
-static blob json_response(int status, const char *body) {
-    blob b;
-    b.length = asprintf(&b.bytes,
-                        "HTTP/1.1 %d Mock\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                        "x-request-id: req_mock_1\r\n\r\n%s",
-                        status, strlen(body), body);
-    return b;
-}
-
-static void prepare_completion(size_t answer_bytes) {
-    char *text = malloc(answer_bytes + 1), *body;
-    memset(text, 'x', answer_bytes);
-    text[answer_bytes] = 0;
-    if (asprintf(&body, COMPLETION, text) < 0) exit(1);
-    free(completion.bytes);
-    completion = json_response(200, body);
-    free(body);
-    free(text);
-}
-
-static void prepare_answers(void) {
-    prepare_completion(0);
-    stream[0] = framed(STREAM_HEAD, CHUNK_START "\"role\":\"assistant\",\"content\":\"\"" CHUNK_END("null"), "");
-    for (int i = 1; i < EVENTS - 1; i++) {
-        char event[512];
-        snprintf(event, sizeof event, CHUNK_START "\"content\":\" tok%d\"" CHUNK_END("null"), i);
-        stream[i] = framed("", event, "");
-    }
-    stream[EVENTS - 1] = framed("", CHUNK_START CHUNK_END("\"stop\""), "");
-    stream[EVENTS] = framed("", "data: [DONE]\n\n", "0\r\n\r\n");
-}
 
 // ---- the queue of paced streams, sorted by when their next event is due
 
@@ -190,18 +122,11 @@ static void send_kept(connection *c) {
     if (c->out_len == 0) watch(c, EPOLL_CTL_MOD, false);
 }
 
-// The canned event that stands at `place` of a stream.
-static blob event_at(int64_t place) {
-    if (place == 0) return stream[0];
-    if (place >= events_per_stream - 1) return stream[EVENTS - 1];
-    return stream[1 + (place - 1) % (EVENTS - 2)];
-}
-
 // Send the events that are due, each in a write of its own as a model's server does. A paced stream keeps to the
 // schedule that its first event began: one that comes late doesn't put off those behind it.
 static void send_events(connection *c, int64_t due_us) {
     while (c->next_event < events_per_stream) {
-        send_blob(c, event_at(c->next_event++));
+        send_blob(c, event_at(c->next_event++, events_per_stream));
         served.events++;
         if (c->dead) return;
         if (delay_us) {
@@ -214,30 +139,7 @@ static void send_events(connection *c, int64_t due_us) {
     send_blob(c, stream[EVENTS]);
 }
 
-// ---- understanding requests
-
-static bool asks_for_stream(const char *body, size_t length) {
-    if (length > LOOKED_AT) length = LOOKED_AT;
-    const char *p = memmem(body, length, "\"stream\"", 8), *end = body + length;
-    if (!p) return false;
-    for (p += 8; p < end && (*p == ' ' || *p == ':'); p++) {}
-    return end - p >= 4 && !memcmp(p, "true", 4);
-}
-
-// The value of Content-Length in the head that ends at `end`; 0 if there is none.
-static size_t content_length(const char *head, const char *end) {
-    static const char NAME[] = "\r\ncontent-length:";
-    for (const char *line = head; (line = memmem(line, end - line, "\r\n", 2)); line += 2)
-        if ((size_t)(end - line) > sizeof NAME && !strncasecmp(line, NAME, sizeof NAME - 1))
-            return strtoull(line + sizeof NAME - 1, NULL, 10);
-    return 0;
-}
-
-// The number that follows `name` in a query; `missing` if it isn't there.
-static int64_t parameter(const char *query, const char *name, int64_t missing) {
-    const char *p = strstr(query, name);
-    return p ? atoll(p + strlen(name)) : missing;
-}
+// ---- answering requests
 
 static void answer_json(connection *c, int status, const char *body) {
     blob b = json_response(status, body);
