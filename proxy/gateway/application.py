@@ -198,7 +198,7 @@ class _Transport(asyncio.Transport):
 
 def _head(request: Request) -> bytes:
     """The head of a request that is the only one on its connection."""
-    fields = [b"%b: %b\r\n" % (name, value) for plain, name, value in request.fields if plain not in _SAID_ANEW]
+    fields = [b"%b: %b\r\n" % (name, value) for plain, name, value in request.head.fields if plain not in _SAID_ANEW]
     if request.is_chunked:
         fields.append(b"Transfer-Encoding: chunked\r\n")
     elif request.content_length is not None:

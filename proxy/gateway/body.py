@@ -41,9 +41,9 @@ async def read_request(request: Request, call: Call, limits: Server) -> ModelReq
 
     Raises an `InvalidRequestError` that says what is wrong with the body.
     """
-    if call.model is None and _MULTIPART.match(request.header("content-type")):
+    if call.model is None and _MULTIPART.match(request.head.text(b"content-type")):
         return await StreamedForm.read(request, _decoded_pieces(request, limits))
-    if request.is_complete and not request.header("content-encoding"):
+    if request.is_complete and b"content-encoding" not in request.head.values:
         # Nearly always: it came together with its head.
         body = request.take()
         if len(body) > limits.max_body_bytes:
@@ -102,13 +102,13 @@ class StreamedForm:
     @classmethod
     async def read(cls, request: Request, pieces: AsyncGenerator[bytes]) -> "StreamedForm":
         """Read up to the form's `model` field; raises `InvalidRequestError` if there is none."""
-        form = MultipartModel(boundary_of(request.header("content-type")))
+        form = MultipartModel(boundary_of(request.head.text(b"content-type")))
         before = SpooledTemporaryFile(max_size=_FORM_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by `close`
         try:
             async for piece in pieces:
                 await asyncio.to_thread(before.writelines, form.feed(piece))
                 if form.name is not None:
-                    length = None if request.header("content-encoding") else request.content_length
+                    length = None if b"content-encoding" in request.head.values else request.content_length
                     return cls(form.name, form, before, pieces, length)
             form.close()
             raise AssertionError("a form without a model was closed")
@@ -142,7 +142,7 @@ class StreamedForm:
 
 async def _decoded_pieces(request: Request, limits: Server) -> AsyncGenerator[bytes]:
     """The body as it comes, decompressed, within the limits of size and time."""
-    decoder = ContentDecoder(request.header("content-encoding"))
+    decoder = ContentDecoder(request.head.text(b"content-encoding"))
     if (request.content_length or 0) > limits.max_body_bytes:
         raise _too_large(limits)
     size = 0

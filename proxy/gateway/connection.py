@@ -19,6 +19,7 @@ from proxy.errors import InvalidRequestError, ProxyError
 from proxy.gateway.parser import RequestParser
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
+from proxy.wire import Head
 
 _log = logging.getLogger("pointsman.server")
 
@@ -245,7 +246,7 @@ class ClientConnection(asyncio.Protocol):
     def _answer_rejection(self, error: InvalidRequestError) -> None:
         if self._transport is not None:
             _log.info("A client sent a request that can't be parsed: %s", error.message)
-            request = Request(self, "-", "POST", "/", [])
+            request = Request(self, "-", "POST", "/", Head(()))
             Response(self._transport, request, self._all.is_stopping).error(error, None, f"req_{token_hex(12)}")
             self._linger()
 

@@ -12,7 +12,7 @@ from proxy.gateway.response import Response
 from proxy.routing import Resolution, RoutingTarget
 from proxy.telemetry import Outcome
 from proxy.upstream import Answer, ProviderRequest, Upstream
-from proxy.wire import Call, field_value
+from proxy.wire import Call
 
 # RFC 9110 §5.5: what may stand in a field value; other characters of a model id go percent-encoded.
 _FIELD_VALUE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
@@ -54,7 +54,7 @@ class Forwarder:
             ProviderRequest(
                 method=request.method,
                 url=call.url(protocol.base_url, target.model_id),
-                fields=request.fields,
+                head=request.head,
                 own_headers=target.overrides.headers if target.overrides else (),
                 timeouts=time_limits(provider, target),
                 payload=body.payload(target.model_id),
@@ -95,7 +95,7 @@ def added_lines(answer: Answer, resolution: Resolution, outcome: Outcome) -> byt
     """What an answer says of its way here, as lines of its head."""
     target = resolution.target
     lines = _way_lines(target.provider_name, target.model_id, outcome.attempts, resolution.revision)
-    if field_value(answer.fields, b"x-request-id") is None:
+    if b"x-request-id" not in answer.head.values:
         return b"%bx-request-id: %b\r\n" % (lines, outcome.id.encode())
     return lines
 

@@ -66,8 +66,8 @@ class Gateway:
 def guess_protocol(request: Request) -> Protocol:
     """The protocol in which to say that a request is wrong, told from what official clients send."""
     path = request.path
-    if "/v1/messages" in path or request.has("anthropic-version"):
+    if "/v1/messages" in path or b"anthropic-version" in request.head.values:
         return Protocol.ANTHROPIC
-    if "/v1beta/" in path or ":" in path.partition("/models/")[2] or request.has("x-goog-api-key"):
+    if "/v1beta/" in path or ":" in path.partition("/models/")[2] or b"x-goog-api-key" in request.head.values:
         return Protocol.GEMINI
     return Protocol.OPENAI

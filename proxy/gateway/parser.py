@@ -12,13 +12,13 @@ import httptools
 
 from proxy.errors import InvalidRequestError
 from proxy.gateway.request import Flow, Request
-from proxy.wire import Field
+from proxy.wire import Field, Head
 
 # One field of a head; the same for the request line, which holds the path.
 _FIELD_BYTES = 16 * 1024
 _FIELDS = 128
-# All of a head that comes in more than one read.
-_HEAD_BYTES = 256 * 1024
+# A head and what was read together with it: two of the event loop's reads.
+_HEAD_BYTES = 512 * 1024
 _ORIGIN = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 # RFC 3986 §3.2: a host and a port, without a user, a path or a list of them.
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%-]*(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
@@ -87,8 +87,7 @@ class RequestParser:
         if self._has_left_http:
             self.on_body(data)
             return
-        if self.is_in_head:
-            self._head_bytes += len(data)
+        self._head_bytes = len(data) + (self._head_bytes if self.is_in_head else 0)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -107,7 +106,6 @@ class RequestParser:
         """A request begins."""
         self._target = b""
         self._fields = []
-        self._head_bytes = 0
         self.is_in_head = True
 
     def on_url(self, target: bytes) -> None:
@@ -118,19 +116,22 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
         """A field of the head, or of the trailer, which is dropped."""
-        if self.is_in_head:
-            self._fields.append((name.lower(), name, value or b""))
-            if len(name) + len(value or b"") > _FIELD_BYTES or len(self._fields) > _FIELDS:
-                raise _too_large()
+        self._fields.append((name.lower(), name, value or b""))
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self.is_in_head = False
+        # What else comes as a field belongs to the trailer.
+        fields, self._fields = self._fields, []
+        if len(fields) > _FIELDS:
+            raise _too_large()
+        if self._head_bytes > _FIELD_BYTES and any(len(name) + len(value) > _FIELD_BYTES for _, name, value in fields):
+            raise _too_large()
         parser, version = self._parser, self._parser.get_http_version()
         if version not in {"1.1", "1.0"}:
             raise BadRequestError("The request's HTTP version is not 1.1 or 1.0.")
         target = _origin_form(self._target.decode("utf-8", "surrogateescape"))
-        request = Request(self._flow, self._client, parser.get_method().decode(), target, self._fields)
+        request = Request(self._flow, self._client, parser.get_method().decode(), target, Head(fields))
         request.is_1_1 = version == "1.1"
         # In HTTP/1.0 it takes the word of both sides (RFC 9112 §9.3), and nobody who speaks it misses it.
         request.keep_alive = request.is_1_1 and parser.should_keep_alive()
@@ -175,34 +176,25 @@ def _origin_form(target: str) -> str:
 
 def _take_framing(request: Request) -> None:
     """Take from the head where the body ends, and refuse a head that can be read in two ways."""
-    hosts: list[bytes] = []
-    codings: list[bytes] = []
-    for plain, _, value in request.fields:
-        match plain:
-            case b"host":
-                hosts.append(value)
-            case b"transfer-encoding":
-                codings.append(value)
-            case b"content-length":
-                request.content_length = int(value)
-            case b"expect":
-                request.awaits_invitation = request.is_1_1 and value.strip().lower() == b"100-continue"
-            case b"upgrade":
-                request.upgrade = value.decode("latin-1").strip().lower()
-    if len(hosts) > 1 or (request.is_1_1 and not hosts):
-        raise BadRequestError("The request needs exactly one Host.")
-    if hosts and not _HOST.fullmatch(hosts[0]):
-        raise BadRequestError("The request's Host is not a host and a port.")
-    if codings:
-        _take_coding(request, codings)
-
-
-def _take_coding(request: Request, codings: list[bytes]) -> None:
-    if len(codings) > 1 or not request.is_1_1 or request.content_length is not None:
-        raise BadRequestError("The request's Transfer-Encoding contradicts the rest of its head.")
-    if codings[0].strip().lower() != b"chunked":
-        raise UnknownCodingError("The only Transfer-Encoding that is read here is `chunked`.")
-    request.is_chunked = True
+    values = request.head.values
+    host = values.get(b"host")
+    if host is None:
+        if request.is_1_1:
+            raise BadRequestError("The request has no Host.")
+    elif not _HOST.fullmatch(host):
+        raise BadRequestError("The request's Host is not one host and a port.")
+    if (length := values.get(b"content-length")) is not None:
+        request.content_length = int(length)
+    if (coding := values.get(b"transfer-encoding")) is not None:
+        if not request.is_1_1 or length is not None:
+            raise BadRequestError("The request's Transfer-Encoding contradicts the rest of its head.")
+        if coding.strip().lower() != b"chunked":
+            raise UnknownCodingError("The only Transfer-Encoding that is read here is `chunked`.")
+        request.is_chunked = True
+    if b"expect" in values:
+        request.awaits_invitation = request.is_1_1 and values[b"expect"].strip().lower() == b"100-continue"
+    if b"upgrade" in values:
+        request.upgrade = request.head.text(b"upgrade").strip().lower()
 
 
 def _too_large() -> HeadTooLargeError:

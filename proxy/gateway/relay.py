@@ -15,9 +15,7 @@ from proxy.wire import (
     Call,
     ends_event,
     error_event,
-    field_value,
     response_lines,
-    text_value,
 )
 
 # What the head says anew: the length, and where the answer comes from.
@@ -40,8 +38,8 @@ async def relay(answer: Answer, response: Response, added: bytes, call: Call, ou
         call: what was asked for.
         outcome: the request's record, filled in on the way.
     """
-    lines = response_lines(answer.fields, _SAID_ANEW) + added
-    if field_value(answer.fields, b"date") is None:
+    lines = response_lines(answer.head, _SAID_ANEW) + added
+    if b"date" not in answer.head.values:
         lines += date_line()
     outcome.status = answer.status
     if answer.is_whole:
@@ -104,5 +102,5 @@ class _Stream:
 
 def _takes_error_event(answer: Answer) -> bool:
     """Whether another event can be added: an error event is understood only in a stream of plain ones."""
-    is_event_stream = text_value(answer.fields, b"content-type").startswith("text/event-stream")
-    return is_event_stream and not text_value(answer.fields, b"content-encoding")
+    is_event_stream = answer.head.text(b"content-type").startswith("text/event-stream")
+    return is_event_stream and b"content-encoding" not in answer.head.values

@@ -5,7 +5,7 @@ from collections import deque
 from typing import Protocol as Interface
 
 from proxy.errors import ProxyError, RequestTimeoutError
-from proxy.wire import Fields, field_value, text_value
+from proxy.wire import Head
 
 # What may wait here for its reader before reading from the client pauses.
 _BUFFER_BYTES = 256 * 1024
@@ -34,7 +34,7 @@ class Request:
         client: the address that it came from.
         method: as sent.
         path, query: of the target, still percent-encoded; the query without its question mark.
-        fields: the header fields in order.
+        head: the header fields.
         is_1_1: whether the client speaks HTTP/1.1, not 1.0.
         keep_alive: whether the client wants to use the connection again.
         upgrade: the protocol that it asks to switch to, in lower case; "" if none.
@@ -53,7 +53,7 @@ class Request:
         "awaits_invitation",
         "client",
         "content_length",
-        "fields",
+        "head",
         "is_1_1",
         "is_chunked",
         "is_complete",
@@ -64,11 +64,11 @@ class Request:
         "upgrade",
     )
 
-    def __init__(self, flow: Flow, client: str, method: str, target: str, fields: Fields) -> None:
+    def __init__(self, flow: Flow, client: str, method: str, target: str, head: Head) -> None:
         self.client = client
         self.method = method
         self.path, _, self.query = target.partition("?")
-        self.fields = fields
+        self.head = head
         self.is_1_1 = self.keep_alive = True
         self.upgrade = ""
         self.content_length: int | None = None
@@ -80,14 +80,6 @@ class Request:
         self._buffered = 0
         self._waiter: asyncio.Future[None] | None = None
         self._broken: ProxyError | None = None
-
-    def header(self, name: str) -> str:
-        """The value of the first field of this lower-case name, "" if there is none."""
-        return text_value(self.fields, name.encode())
-
-    def has(self, name: str) -> bool:
-        """Whether there is a field of this lower-case name."""
-        return field_value(self.fields, name.encode()) is not None
 
     @property
     def is_websocket(self) -> bool:

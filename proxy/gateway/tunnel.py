@@ -15,7 +15,7 @@ from proxy.gateway.response import Response
 from proxy.routing import DynamicRoutingTable
 from proxy.telemetry import Ending, Outcome
 from proxy.upstream import Answer, ProviderRequest, Upstream
-from proxy.wire import Fields, ModelPlace, parse_call, response_lines
+from proxy.wire import Head, ModelPlace, parse_call, response_lines
 
 # In a browser, where it can set no header, OpenAI's SDK hands over its key as a subprotocol.
 _CREDENTIAL_SUBPROTOCOL = b"openai-insecure-api-key."
@@ -57,7 +57,7 @@ class Tunneller:
             ProviderRequest(
                 method=request.method,
                 url=call.url(protocol.base_url, target.model_id),
-                fields=_without_credential(request.fields),
+                head=_without_credential(request.head),
                 own_headers=target.overrides.headers if target.overrides else (),
                 timeouts=time_limits(provider, target),
                 payload=None,
@@ -71,7 +71,7 @@ class Tunneller:
                 return
             outcome.status = answer.status
             response.raw(
-                b"HTTP/1.1 101 Switching Protocols\r\n%b%b%b\r\n" % (response_lines(answer.fields), _SWITCH, added)
+                b"HTTP/1.1 101 Switching Protocols\r\n%b%b%b\r\n" % (response_lines(answer.head), _SWITCH, added)
             )
             await _tunnel(request, response, answer, outcome)
         finally:
@@ -118,12 +118,14 @@ class _FromProvider:
             self.over.set_result(None)
 
 
-def _without_credential(fields: Fields) -> Fields:
-    """The fields of a handshake without the client's key among the subprotocols that it offers."""
-    return [
-        (plain, name, _other_subprotocols(value) if plain == b"sec-websocket-protocol" else value)
-        for plain, name, value in fields
-    ]
+def _without_credential(head: Head) -> Head:
+    """The head of a handshake without the client's key among the subprotocols that it offers."""
+    return Head(
+        [
+            (plain, name, _other_subprotocols(value) if plain == b"sec-websocket-protocol" else value)
+            for plain, name, value in head.fields
+        ]
+    )
 
 
 def _other_subprotocols(offered: bytes) -> bytes:

@@ -29,7 +29,7 @@ class Answer:
     `close` must be called; it drops the connection unless the body was read to its end.
 
     Attributes:
-        status, reason, fields: the head.
+        status, reason, head: what the body is preceded by.
         length: bytes of the body, where the provider announced them.
         has_switched: whether it is a 101, behind which the other protocol's bytes go both ways.
     """
@@ -39,8 +39,8 @@ class Answer:
         "_idle_s",
         "_origin",
         "_provider",
-        "fields",
         "has_switched",
+        "head",
         "length",
         "reason",
         "status",
@@ -51,9 +51,9 @@ class Answer:
         self._origin = origin
         self._provider = provider
         self._idle_s = idle_s
-        head = connection.answer
-        self.status, self.reason, self.fields = head.status, head.reason, head.fields
-        self.length, self.has_switched = head.length, head.has_switched
+        answer = connection.answer
+        self.status, self.reason, self.head = answer.status, answer.reason, answer.head
+        self.length, self.has_switched = answer.length, answer.has_switched
 
     @property
     def is_whole(self) -> bool:

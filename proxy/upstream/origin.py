@@ -58,7 +58,7 @@ class Origin:
         else:
             framing = b"Content-Length: %d\r\n" % request.payload.length
         first = f"{request.method} {target} HTTP/1.1\r\n{self._host_line}".encode("utf-8", "surrogateescape")
-        return b"%b%b%b%b\r\n" % (first, request_lines(request.fields, dropped), own_lines, framing)
+        return b"%b%b%b%b\r\n" % (first, request_lines(request.head, dropped), own_lines, framing)
 
 
 def _lines(fields: Iterable[tuple[str, str]]) -> bytes:

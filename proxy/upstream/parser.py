@@ -6,11 +6,12 @@ whoever reads it differently would take one answer's bytes for another's.
 
 import httptools
 
-from proxy.wire import Field
+from proxy.wire import Field, Head
 
 _HEAD_BYTES = 64 * 1024
 _HEAD_FIELDS = 256
 _BODILESS = frozenset({204, 304})
+_NO_HEAD = Head(())
 _UNSAFE = "framed its answer in a way that is not safe to read"
 
 
@@ -30,7 +31,7 @@ class AnswerParser:
     """Parses the answers that come on one connection, one after the other.
 
     Attributes:
-        status, reason, fields: of the answer under way, once `has_head`.
+        status, reason, head: of the answer under way, once `has_head`.
         length: bytes of the body as announced; None where its end shows otherwise.
         pieces: what has come of the body and was not taken yet, as it came.
         is_complete: whether all of it has been fed, or none is under way.
@@ -43,11 +44,12 @@ class AnswerParser:
     __slots__ = (
         "_asked_to_switch",
         "_ends_with_connection",
+        "_fields",
         "_is_interim",
         "_parser",
-        "fields",
         "has_head",
         "has_switched",
+        "head",
         "is_complete",
         "length",
         "on_body",
@@ -70,7 +72,8 @@ class AnswerParser:
         """Expect an answer; it may be a 101 only if that was asked for."""
         self.status = 0
         self.reason = b""
-        self.fields: list[Field] = []
+        self.head = _NO_HEAD
+        self._fields: list[Field] = []
         self.length: int | None = None
         self.has_head = False
         self.has_switched = False
@@ -132,23 +135,24 @@ class AnswerParser:
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
         """A field of the head, or of the trailer, which is dropped."""
-        if not self.has_head:
-            self.fields.append((name.lower(), name, value or b""))
-            if len(self.fields) > _HEAD_FIELDS:
-                raise InvalidAnswerError(f"sent a head of more than {_HEAD_FIELDS} fields")
+        self._fields.append((name.lower(), name, value or b""))
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
         status = self._parser.get_status_code()
-        if status == 101:
-            if not self._asked_to_switch:
-                raise InvalidAnswerError("switched protocols without being asked")
-            self.has_switched = True
-        elif status < 200:
+        if len(self._fields) > _HEAD_FIELDS:
+            raise InvalidAnswerError(f"sent a head of more than {_HEAD_FIELDS} fields")
+        if status < 200 and status != 101:
             self._is_interim = True
             return
-        else:
+        # What else comes as a field belongs to the trailer.
+        self.head, self._fields = Head(self._fields), []
+        if status != 101:
             self._take_framing(status)
+        elif self._asked_to_switch:
+            self.has_switched = True
+        else:
+            raise InvalidAnswerError("switched protocols without being asked")
         self.status = status
         self.has_head = True
 
@@ -156,21 +160,21 @@ class AnswerParser:
         """The answer is whole, or it was an interim one (RFC 9110 §15.2), of which nothing is kept."""
         if self._is_interim:
             self._is_interim = False
-            self.fields, self.reason = [], b""
+            self._fields, self.reason = [], b""
         elif not self.has_switched:
             self.is_complete = True
             self.stays_open = self._parser.should_keep_alive() and not self._ends_with_connection
 
     def _take_framing(self, status: int) -> None:
         """How the body ends; raises `InvalidAnswerError` where that is in doubt."""
-        lengths = [value for plain, _, value in self.fields if plain == b"content-length"]
-        codings = [value for plain, _, value in self.fields if plain == b"transfer-encoding"]
-        if codings:
-            if lengths or len(codings) > 1 or codings[0].strip().lower() != b"chunked":
+        length = self.head.values.get(b"content-length")
+        coding = self.head.values.get(b"transfer-encoding")
+        if coding is not None:
+            if length is not None or coding.strip().lower() != b"chunked":
                 raise InvalidAnswerError(_UNSAFE)
-        elif lengths:
-            if len(lengths) > 1 or not lengths[0].strip().isdigit():
+        elif length is not None:
+            if not length.strip().isdigit():
                 raise InvalidAnswerError(_UNSAFE)
-            self.length = int(lengths[0])
+            self.length = int(length)
         else:
             self._ends_with_connection = status not in _BODILESS

@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from proxy.config.settings import Secret, Timeouts
-from proxy.wire import Fields
+from proxy.wire import Head
 
 Buffer = bytes | memoryview
 
@@ -31,14 +31,14 @@ class ProviderRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         url: where, with the model's id in it if it belongs there.
-        fields: all of the client's header fields; what doesn't go to providers is left out on the way.
+        head: all of the client's header fields; what doesn't go to providers is left out on the way.
         own_headers: what the endpoint sets; wins over the provider's headers, as those win over the client's.
         payload: the body; None asks for a WebSocket, with the client's own handshake.
     """
 
     method: str
     url: str
-    fields: Fields
+    head: Head
     own_headers: tuple[tuple[str, Secret], ...]
     timeouts: Timeouts
     payload: Payload | None

@@ -7,11 +7,9 @@ from proxy.wire.headers import (
     NOT_FORWARDED,
     NOT_RETURNED,
     Field,
-    Fields,
-    field_value,
+    Head,
     request_lines,
     response_lines,
-    text_value,
 )
 from proxy.wire.json_model import ModelInBody, find_model, splice_model
 from proxy.wire.model_name import check_model_name
@@ -27,7 +25,7 @@ __all__ = [
     "Call",
     "ContentDecoder",
     "Field",
-    "Fields",
+    "Head",
     "ModelInBody",
     "ModelPlace",
     "MultipartModel",
@@ -37,11 +35,9 @@ __all__ = [
     "check_model_name",
     "ends_event",
     "error_event",
-    "field_value",
     "find_model",
     "parse_call",
     "request_lines",
     "response_lines",
     "splice_model",
-    "text_value",
 ]

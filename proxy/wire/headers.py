@@ -3,14 +3,38 @@
 Everything passes, in order and spelling, save what belongs to one connection only (RFC 9110 §7.6.1), what the sender of
 a message has to say anew, and, towards a provider, whatever the client proves its identity with.
 
-A field is its name in lower case, by which it is looked up, and its name and value as they stood on the wire; what is
-kept of a head comes as lines of another, ready to be sent.
+What is kept of a head comes as lines of another, ready to be sent.
 """
 
 from collections.abc import Sequence
 
 Field = tuple[bytes, bytes, bytes]
-Fields = Sequence[Field]
+"""A name in lower case, by which it is looked up, and the name and the value as they stood on the wire."""
+
+
+class Head:
+    """The header fields of one message.
+
+    Attributes:
+        fields: in order.
+        values: by lower-case name; of several fields of one name, combined (RFC 9110 §5.3).
+    """
+
+    __slots__ = ("fields", "values")
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self.fields = fields
+        self.values = {plain: value for plain, _, value in fields}
+        if len(self.values) < len(fields):
+            together: dict[bytes, list[bytes]] = {}
+            for plain, _, value in fields:
+                together.setdefault(plain, []).append(value)
+            self.values = {plain: b", ".join(values) for plain, values in together.items()}
+
+    def text(self, name: bytes) -> str:
+        """A value as text, "" if there is none. Its bytes may be any; ISO-8859-1 has a character for each."""
+        return self.values.get(name, b"").decode("latin-1")
+
 
 _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
@@ -31,57 +55,42 @@ NOT_RETURNED = _HOP_BY_HOP | {b"proxy-authenticate", b"proxy-authentication-info
 """Fields of a provider's answer that no client gets to see."""
 
 # What `Connection` says in nearly every message, of fields that are dropped anyway.
-_USUAL_OPTIONS = frozenset({b"keep-alive", b"close"})
+_USUAL_OPTIONS = frozenset({None, b"keep-alive", b"Keep-Alive", b"close"})
 
 
-def request_lines(fields: Fields, dropped: frozenset[bytes] = NOT_FORWARDED) -> bytes:
+def request_lines(head: Head, dropped: frozenset[bytes] = NOT_FORWARDED) -> bytes:
     """The fields of a client's request that go to the provider.
 
     The body is forwarded decompressed, so its Content-Encoding doesn't go along.
 
     Args:
-        fields: as the client sent them.
+        head: as the client sent it.
         dropped: names in lower case, those of `NOT_FORWARDED` among them.
     """
-    dropped = dropped | options if (options := _connection_options(fields)) else dropped
+    if (options := head.values.get(b"connection")) not in _USUAL_OPTIONS:
+        dropped |= _named(options)
     return b"".join(
         [
             b"%b: %b\r\n" % (name, value)
-            for plain, name, value in fields
+            for plain, name, value in head.fields
             # Some servers read an underscore as a hyphen; such a double must not bring a dropped field back.
             if plain not in dropped and (b"_" not in plain or plain.replace(b"_", b"-") not in dropped)
         ]
     )
 
 
-def response_lines(fields: Fields, dropped: frozenset[bytes] = NOT_RETURNED) -> bytes:
+def response_lines(head: Head, dropped: frozenset[bytes] = NOT_RETURNED) -> bytes:
     """The fields of a provider's answer that go to the client.
 
     Args:
-        fields: as the provider sent them, free of control characters (the parser refuses them).
+        head: as the provider sent it, free of control characters (the parser refuses them).
         dropped: names in lower case, those of `NOT_RETURNED` among them.
     """
-    dropped = dropped | options if (options := _connection_options(fields)) else dropped
-    return b"".join([b"%b: %b\r\n" % (name, value) for plain, name, value in fields if plain not in dropped])
+    if (options := head.values.get(b"connection")) not in _USUAL_OPTIONS:
+        dropped |= _named(options)
+    return b"".join([b"%b: %b\r\n" % (name, value) for plain, name, value in head.fields if plain not in dropped])
 
 
-def field_value(fields: Fields, name: bytes) -> bytes | None:
-    """The value of the first field of this lower-case name; None if there is none."""
-    for plain, _, value in fields:
-        if plain == name:
-            return value
-    return None
-
-
-def text_value(fields: Fields, name: bytes) -> str:
-    """The same as text, "" if there is none. A field's bytes may be any; ISO-8859-1 has a character for each."""
-    value = field_value(fields, name)
-    return "" if value is None else value.decode("latin-1")
-
-
-def _connection_options(fields: Fields) -> frozenset[bytes]:
-    """The fields that `Connection` names beside the usual."""
-    named = [value for plain, _, value in fields if plain == b"connection"]
-    if not named or (len(named) == 1 and named[0].lower() in _USUAL_OPTIONS):
-        return frozenset()
-    return frozenset([option.strip().lower() for option in b",".join(named).split(b",")])
+def _named(options: bytes | None) -> frozenset[bytes]:
+    """The fields that `Connection` names."""
+    return frozenset([option.strip().lower() for option in (options or b"").split(b",")])

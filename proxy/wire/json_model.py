@@ -45,6 +45,7 @@ _SPACE = rb"[ \t\r\n]*+"
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SCALAR = re.compile(rb"[^ \t\r\n,}\]]++")
 _NESTING = re.compile(_STRING.pattern + rb"|[\[{]|[\]}]", re.DOTALL)
+_PLAIN = re.compile(rb'"model"[ \t\r\n]*+:[ \t\r\n]*+("[^"\\]*+")')
 _OBJECT = re.compile(_SPACE + rb"\{" + _SPACE)
 _COLON = re.compile(_SPACE + rb":" + _SPACE)
 _COMMA = re.compile(_SPACE + rb"," + _SPACE)
@@ -75,14 +76,16 @@ def splice_model(body: bytes, found: ModelInBody, model_id: str) -> tuple[bytes 
     No byte of the body is copied.
     """
     value = msgspec.json.encode(model_id)
+    changed = [span for span in found.spans if body[span[0] : span[1]] != value]
+    if not changed:
+        return (body,)
     pieces: list[bytes | memoryview] = []
     position = 0
     whole = memoryview(body)
-    for start, end in found.spans:
-        if body[start:end] != value:
-            pieces += [whole[position:start], value]
-            position = end
-    return (*pieces, whole[position:]) if pieces else (body,)
+    for start, end in changed:
+        pieces += [whole[position:start], value]
+        position = end
+    return (*pieces, whole[position:])
 
 
 def _validate(body: bytes) -> bool:
@@ -130,11 +133,14 @@ def _check_utf8(body: bytes) -> None:
 
 def _spans(body: bytes) -> tuple[tuple[int, int], ...]:
     """Where the top-level values of `model` stand in a valid document that has at least one."""
-    if body.count(_KEY) == 1 and _ESCAPED_LETTER not in body:
-        # The decoder found the key at the top level, and this is the only place where it can be.
-        start = _end(_COLON, body, body.index(_KEY) + len(_KEY))
-        return ((start, _value_end(body, start)),)
-    return tuple(_top_level_spans(body))
+    first = body.find(_KEY)
+    if first < 0 or body.find(_KEY, first + 1) >= 0 or _ESCAPED_LETTER in body:
+        return tuple(_top_level_spans(body))
+    # The decoder found the key at the top level, and this is the only place where it can be.
+    if plain := _PLAIN.match(body, first):
+        return (plain.span(1),)
+    start = _end(_COLON, body, first + len(_KEY))
+    return ((start, _value_end(body, start)),)
 
 
 def _top_level_spans(body: bytes) -> Iterator[tuple[int, int]]:

@@ -100,7 +100,7 @@ def parse(pieces: list[bytes]) -> tuple[object, ...]:
             body += parser.take()
     except InvalidAnswerError:
         return ("invalid",)
-    return parser.status, parser.reason, parser.fields, body, parser.is_complete
+    return parser.status, parser.reason, parser.head.fields, body, parser.is_complete
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])

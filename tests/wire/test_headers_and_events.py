@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import Protocol, UpstreamError
-from proxy.wire import BOUNDARY_BYTES, Field, ends_event, error_event, request_lines, response_lines
+from proxy.wire import BOUNDARY_BYTES, Head, ends_event, error_event, request_lines, response_lines
 
 RAW_NAMES = st.sampled_from(
     [b"X-A", b"x-a", b"Connection", b"TE", b"Cookie", b"X-Named", b"Content-Type", b"Set-Cookie"]
@@ -15,14 +15,14 @@ RAW_NAMES = st.sampled_from(
 PAIRS = st.lists(st.tuples(RAW_NAMES, st.sampled_from([b"x-named", b"1", b"X-A , x-named", "ü".encode(), b"\xff"])))
 
 
-def fields(*pairs: tuple[bytes, bytes]) -> list[Field]:
-    return [(name.lower(), name, value) for name, value in pairs]
+def head(*pairs: tuple[bytes, bytes]) -> Head:
+    return Head([(name.lower(), name, value) for name, value in pairs])
 
 
 @given(PAIRS)
 def test_what_passes_keeps_its_order_and_bytes(raw: list[tuple[bytes, bytes]]) -> None:
     """Both filters only leave out; what is left is the same bytes in the same order."""
-    for lines in (request_lines(fields(*raw)), response_lines(fields(*raw))):
+    for lines in (request_lines(head(*raw)), response_lines(head(*raw))):
         kept = [(name, value) for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])]
         rest = iter(raw)
         assert all(pair in rest for pair in kept)
@@ -31,7 +31,7 @@ def test_what_passes_keeps_its_order_and_bytes(raw: list[tuple[bytes, bytes]]) -
 
 def test_connection_names_more_fields() -> None:
     """RFC 9110 §7.6.1: what Connection names belongs to the connection too."""
-    raw = fields((b"Connection", b"x-a, X-B"), (b"X-A", b"1"), (b"x-b", b"2"), (b"X-C", b"3"), (b"Keep-Alive", b"4"))
+    raw = head((b"Connection", b"x-a, X-B"), (b"X-A", b"1"), (b"x-b", b"2"), (b"X-C", b"3"), (b"Keep-Alive", b"4"))
 
     assert request_lines(raw) == response_lines(raw) == b"X-C: 3\r\n"
 
@@ -41,7 +41,7 @@ def test_connection_names_more_fields() -> None:
 )
 def test_credentials_and_their_doubles_do_not_go_up(name: str) -> None:
     """A credential doesn't pass, nor a field that some servers take for one; an answer's fields of that name do."""
-    raw = fields((name.encode(), b"secret"))
+    raw = head((name.encode(), b"secret"))
 
     assert request_lines(raw) == b""
     assert response_lines(raw) == f"{name}: secret\r\n".encode()
