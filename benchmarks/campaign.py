@@ -12,7 +12,7 @@ from benchmarks.errors import BenchmarkError, MissingToolError
 from benchmarks.loadgen import Loadgen
 from benchmarks.machine import Cores, Patience, describe, raise_file_limit
 from benchmarks.part import Part
-from benchmarks.peers import Peer
+from benchmarks.peers import OWN_ROOT, REFERENCES, Peer
 from benchmarks.report import Run
 from benchmarks.upstream import Upstream
 
@@ -43,6 +43,11 @@ class Plan:
         peers = [peer for peer in self.peers if part.takes(peer)]
         return peers if round_number % 2 else peers[::-1]
 
+    def references(self) -> tuple[str, ...]:
+        """Whom every figure is compared with: the usual ones, and other checkouts of Pointsman."""
+        others = [peer.name for peer in self.peers if peer.root not in {None, OWN_ROOT}]
+        return (*REFERENCES, *others)
+
     def patience(self) -> Patience:
         """How long to wait for a calm machine."""
         if self.effort.is_quick:
@@ -64,7 +69,7 @@ def carry_out(plan: Plan, cores: Cores, say: Callable[[str], None], directory: P
     """
     machine = {**describe(cores), "Open files": str(raise_file_limit()), "Measured": str(plan)}
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    run = Run(started, machine, {peer.name: peer.what for peer in plan.peers})
+    run = Run(started, machine, {peer.name: peer.what for peer in plan.peers}, plan.references())
     os.sched_setaffinity(0, {cores.load})
     with Upstream(cores.load, directory, plan.upstream_port) as upstream:
         loadgen = Loadgen(cores.load, directory)

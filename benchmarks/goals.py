@@ -113,7 +113,7 @@ GOALS: Sequence[Goal] = (
     Goal("memory per open stream", figure_of(memory.NAME, memory.STREAM_CASE, memory.KB_EACH), 40, 20, unit=" kB"),
     Goal("CPU per 10 MB request, x nginx", against("nginx", bodies.NAME, bodies.REQUEST_CASE, CPU_US), 3, 1.5),
     Goal(
-        f"resolving among {routes.MANY:,} routes, x that among {routes.FEW}",
+        f"resolving among {routes.MANY:,} routes, x that among {routes.FEW} (ten names)",
         case_against_case(routes.NAME, routes.case(routes.MANY), routes.case(routes.FEW), routes.RESOLVE_NS),
         1.2,
         1.05,

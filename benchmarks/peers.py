@@ -120,7 +120,7 @@ models:
 
 OWN = pointsman("pointsman", OWN_ROOT)
 REFERENCES = ("direct", "nginx", "floor")
-"""Whom every figure is compared with."""
+"""Whom every figure is compared with; they have no goals."""
 
 PEERS = {
     peer.name: peer

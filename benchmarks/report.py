@@ -23,6 +23,8 @@ class Run(msgspec.Struct, frozen=True):
     """Labels and values, as text."""
     peers: dict[str, str]
     """What each is, in the order of the tables."""
+    references: tuple[str, ...] = REFERENCES
+    """Whom every figure is compared with."""
     samples: list[Sample] = []
     skipped: dict[str, str] = {}
     """What could not be measured, or not in every round, and why."""
@@ -43,7 +45,7 @@ def render(run: Run, pictures: Mapping[str, str] = {}) -> str:
         own = {key: cell for key, cell in cells.items() if key.part == part.name}
         if own:
             shown = [f"![{part.title}]({file})" for name, file in pictures.items() if name.startswith(f"{part.name}-")]
-            parts += [f"## {part.title}", part.about, *shown, *_tables(part, own)]
+            parts += [f"## {part.title}", part.about, *shown, *_tables(part, own, run.references)]
     parts.append(_remarks(run))
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -103,22 +105,21 @@ def _machine(run: Run) -> str:
     return "\n".join([*lines, *(f"- `{name}`: {what}" for name, what in run.peers.items())])
 
 
-def _tables(part: Part, cells: Cells) -> list[str]:
+def _tables(part: Part, cells: Cells, references: Sequence[str]) -> list[str]:
     """A table for each figure that is compared; the first has those that aren't as well."""
     compared = [figure for figure in part.figures if figure.is_compared]
     others = [figure for figure in part.figures if not figure.is_compared]
-    tables = [_comparison(cells, figure, others if figure is compared[0] else []) for figure in compared]
+    tables = [_comparison(cells, figure, others if figure is compared[0] else [], references) for figure in compared]
     return [text for text in tables if text]
 
 
-def _comparison(cells: Cells, figure: Figure, others: Sequence[Figure]) -> str:
+def _comparison(cells: Cells, figure: Figure, others: Sequence[Figure], references: Sequence[str]) -> str:
     """A row for each case and peer: the figure, its spread, its ratio to each reference, and some more figures."""
     shown = {key: cell for key, cell in cells.items() if cell.median(figure.key) is not None or not cell.is_valid}
     if not any(cell.is_valid for cell in shown.values()):
         return ""
-    references = [
-        name for name in REFERENCES if any(key.peer == name and cell.values(figure.key) for key, cell in shown.items())
-    ]
+    found = {key.peer for key, cell in shown.items() if cell.values(figure.key)}
+    references = [name for name in references if name in found]
     rows = []
     for key, cell in shown.items():
         row = [

@@ -1,5 +1,6 @@
 """A flame graph of the proxy under plain load, by py-spy where there is one."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -24,7 +25,7 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
     with bench.start(peer) as running:
         if running.server is None:
             return
-        command = [py_spy, "record", "--pid", str(running.server.pid), "--duration", str(secs), "--nonblocking"]
+        command = [py_spy, "record", "--pid", str(running.server.pid), "--duration", str(secs)]
         command += ["--rate", str(_SAMPLES_PER_S), "--format", "flamegraph", "--output", str(picture)]
         request = running.chat()
         bench.warm_up(running, request)
@@ -33,6 +34,8 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
             output, _ = recorder.communicate(timeout=_LIMIT_S)
     if recorder.returncode != 0 or not picture.exists():
         raise BenchmarkError(f"py-spy made no flame graph: {output.strip()[-200:]}")
+    # Its heading is the whole command, with the paths of this machine.
+    picture.write_text(re.sub(r"(>)[^<>]*py-spy record [^<]*", rf"\1{peer.name} under plain load", picture.read_text()))
     yield Sample(part=NAME, case=picture.name, peer=peer.name, round=round_number, values={})
 
 

@@ -1,5 +1,7 @@
 """What is asked for on the command line, and in which order it is measured."""
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -7,7 +9,7 @@ from benchmarks.__main__ import counts, main
 from benchmarks.bench import Effort
 from benchmarks.campaign import Plan
 from benchmarks.parts import PARTS
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, pointsman
 
 
 def a_plan(rounds: int = 2) -> Plan:
@@ -35,6 +37,14 @@ def test_every_other_round_goes_backward() -> None:
 def test_parts_take_the_peers_that_they_make_sense_for(part: str, expected: list[str]) -> None:
     """Nothing runs in a direct connection; only Pointsman has routes to swap."""
     assert [peer.name for peer in a_plan().peers_in(PARTS[part], 1)] == expected
+
+
+def test_another_checkout_is_a_reference_as_well() -> None:
+    """Before and after are compared; this checkout is not compared with itself."""
+    before = pointsman("before", Path("/somewhere/else"))
+    plan = Plan([], [*PEERS.values(), before], 1, Effort(1, 1))
+
+    assert plan.references() == ("direct", "nginx", "floor", "before")
 
 
 def test_part_for_which_once_is_enough_is_done_once() -> None:
