@@ -6,10 +6,11 @@ from math import inf
 
 
 class Deadline:
-    """Calls `expired` once a time limit is over that nobody has moved or cleared meanwhile.
+    """Calls `expired` once a time limit is over that nobody has moved meanwhile.
 
     One timer serves many limits: it looks again when it rings, which costs a busy connection next to nothing, where
-    setting and cancelling a timer for each wait would cost more than the wait.
+    setting and cancelling a timer for each wait would cost more than the wait. For the same reason whoever sets a limit
+    doesn't clear it when the wait is over early: `expired` finds that nobody waits.
 
     Args:
         loop: the event loop whose clock counts.
@@ -32,10 +33,6 @@ class Deadline:
 
     def clear(self) -> None:
         """Let there be no limit."""
-        self._at = inf
-
-    def close(self) -> None:
-        """Let there be no limit ever again."""
         self._at = self._rings_at = inf
         if self._timer is not None:
             self._timer.cancel()
@@ -51,8 +48,7 @@ class Deadline:
         self._timer = None
         self._rings_at = inf
         if self._loop.time() < self._at:
-            if self._at < inf:
-                self._start(self._at)
+            self._start(self._at)
         else:
             self._at = inf
             self._expired()

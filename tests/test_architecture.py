@@ -19,7 +19,7 @@ BELOW = {
     "routing": {"config", "errors"},
     "wire": {"errors"},
     "telemetry": {"routing", "wire"},
-    "upstream": {"wire", "config", "errors", "deadline"},
+    "upstream": {"routing", "wire", "config", "errors", "deadline"},
     "gateway": {"upstream", "telemetry", "routing", "wire", "config", "errors", "deadline"},
     "admin": {"routing", "wire", "config", "errors"},
     "simulator": set(),

@@ -130,8 +130,8 @@ class ClientConnection(asyncio.Protocol):
         """End: nobody is there to be answered."""
         self._transport = None
         self._all.open.discard(self)
-        self._deadline.close()
-        self._stall.close()
+        self._deadline.clear()
+        self._stall.clear()
         if self._task is not None:
             self._task.cancel()
 
@@ -210,7 +210,6 @@ class ClientConnection(asyncio.Protocol):
             self.resume_body()
             await self._waiter
         self._waiter = None
-        self._deadline.clear()
         return self._parser.requests.popleft()
 
     async def _answer(self, request: Request, response: Response) -> None:
@@ -261,7 +260,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _silent(self) -> None:
         """Nothing has come for too long, or what was left to be read came for too long."""
-        if self._transport is not None:
+        if self._transport is not None and self._response is None:
             self._transport.close()
 
     def _stalled(self) -> None:

@@ -3,20 +3,17 @@
 from functools import lru_cache
 from urllib.parse import quote
 
-from proxy.config import Protocol, ProtocolSettings, Provider, Timeouts
-from proxy.errors import UnsupportedProtocolError
 from proxy.gateway.body import ModelRequest
 from proxy.gateway.relay import relay
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
-from proxy.routing import Resolution, RoutingTarget
+from proxy.routing import Resolution
 from proxy.telemetry import Outcome
-from proxy.upstream import Answer, ProviderRequest, Upstream
+from proxy.upstream import Answer, Upstream
 from proxy.wire import Call
 
 # RFC 9110 §5.5: what may stand in a field value; other characters of a model id go percent-encoded.
 _FIELD_VALUE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
-_PROTOCOL_NAMES = {Protocol.OPENAI: "OpenAI", Protocol.ANTHROPIC: "Anthropic", Protocol.GEMINI: "Gemini"}
 
 
 class Forwarder:
@@ -44,51 +41,15 @@ class Forwarder:
         gives no answer.
         """
         target = resolution.target
-        provider = self._upstream.provider(target.provider_name)
-        protocol = spoken_protocol(provider, call)
         outcome.target = target
         outcome.attempts = 1
-        answer = await self._upstream.send(
-            provider,
-            call.protocol,
-            ProviderRequest(
-                method=request.method,
-                url=call.url(protocol.base_url, target.model_id),
-                head=request.head,
-                own_headers=target.overrides.headers if target.overrides else (),
-                timeouts=time_limits(provider, target),
-                payload=body.payload(target.model_id),
-            ),
-        )
+        template = self._upstream.template(target, call)
+        answer = await self._upstream.send(template, request.head, body.payload(target.model_id))
         try:
             outcome.head_arrived()
             await relay(answer, response, added_lines(answer, resolution, outcome), call, outcome)
         finally:
             answer.close()
-
-
-def spoken_protocol(provider: Provider, call: Call) -> ProtocolSettings:
-    """How to ask this provider; raises `UnsupportedProtocolError` if it doesn't speak the request's protocol."""
-    settings = provider.protocols.get(call.protocol)
-    if settings is None:
-        spoken = " and ".join(_PROTOCOL_NAMES[protocol] for protocol in provider.protocols)
-        message = (
-            f"The route leads to provider `{provider.name}`, which doesn't speak the "
-            f"{_PROTOCOL_NAMES[call.protocol]} protocol of this request, only {spoken}."
-        )
-        raise UnsupportedProtocolError(message, param="model")
-    if settings.only and call.operation not in settings.only:
-        message = (
-            f"The route leads to provider `{provider.name}`, which doesn't offer `{call.operation}` in the "
-            f"{_PROTOCOL_NAMES[call.protocol]} protocol, only {', '.join(settings.only)}."
-        )
-        raise UnsupportedProtocolError(message, param="model")
-    return settings
-
-
-def time_limits(provider: Provider, target: RoutingTarget) -> Timeouts:
-    """The endpoint's own time limits, or else its provider's."""
-    return (target.overrides and target.overrides.timeouts) or provider.timeouts
 
 
 def added_lines(answer: Answer, resolution: Resolution, outcome: Outcome) -> bytes:

@@ -54,7 +54,6 @@ class RequestParser:
     Attributes:
         requests: those whose head is here and which nobody has taken yet.
         incoming: the request whose body is still coming, if any.
-        is_in_head: whether a head has begun and is not here whole.
     """
 
     __slots__ = (
@@ -66,7 +65,6 @@ class RequestParser:
         "_parser",
         "_target",
         "incoming",
-        "is_in_head",
         "requests",
     )
 
@@ -76,7 +74,6 @@ class RequestParser:
         self._target = b""
         self._fields: list[Field] = []
         self._head_bytes = 0
-        self.is_in_head = False
         self.incoming: Request | None = None
         self.requests: deque[Request] = deque()
         self._has_left_http = False
@@ -87,7 +84,7 @@ class RequestParser:
         if self._has_left_http:
             self.on_body(data)
             return
-        self._head_bytes = len(data) + (self._head_bytes if self.is_in_head else 0)
+        self._head_bytes = len(data) + (self._head_bytes if self._target else 0)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -97,22 +94,14 @@ class RequestParser:
         except httptools.HttpParserError as error:
             message = f"The request is not valid HTTP/1.1 ({type(error).__name__})."
             raise BadRequestError(message) from error
-        if self.is_in_head and self._head_bytes > _HEAD_BYTES:
+        if self._target and self._head_bytes > _HEAD_BYTES:
             raise _too_large()
 
     # What llhttp calls.
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._target = b""
-        self._fields = []
-        self.is_in_head = True
-
     def on_url(self, target: bytes) -> None:
         """The request's target, or a part of it."""
         self._target += target
-        if len(self._target) > _FIELD_BYTES:
-            raise _too_large()
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
         """A field of the head, or of the trailer, which is dropped."""
@@ -120,17 +109,15 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        self.is_in_head = False
+        raw_target, self._target = self._target, b""
         # What else comes as a field belongs to the trailer.
         fields, self._fields = self._fields, []
-        if len(fields) > _FIELDS:
-            raise _too_large()
-        if self._head_bytes > _FIELD_BYTES and any(len(name) + len(value) > _FIELD_BYTES for _, name, value in fields):
+        if len(fields) > _FIELDS or (self._head_bytes > _FIELD_BYTES and _is_too_large(raw_target, fields)):
             raise _too_large()
         parser, version = self._parser, self._parser.get_http_version()
         if version not in {"1.1", "1.0"}:
             raise BadRequestError("The request's HTTP version is not 1.1 or 1.0.")
-        target = _origin_form(self._target.decode("utf-8", "surrogateescape"))
+        target = _origin_form(raw_target.decode("utf-8", "surrogateescape"))
         request = Request(self._flow, self._client, parser.get_method().decode(), target, Head(fields))
         request.is_1_1 = version == "1.1"
         # In HTTP/1.0 it takes the word of both sides (RFC 9112 §9.3), and nobody who speaks it misses it.
@@ -145,7 +132,9 @@ class RequestParser:
             self.incoming.feed(piece)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is whole; the fields of its trailer, if any, are dropped."""
+        if self._fields:
+            self._fields = []
         if self.incoming is not None and not self.incoming.is_websocket:
             self.incoming.end()
             self.incoming = None
@@ -195,6 +184,10 @@ def _take_framing(request: Request) -> None:
         request.awaits_invitation = request.is_1_1 and values[b"expect"].strip().lower() == b"100-continue"
     if b"upgrade" in values:
         request.upgrade = request.head.text(b"upgrade").strip().lower()
+
+
+def _is_too_large(target: bytes, fields: list[Field]) -> bool:
+    return len(target) > _FIELD_BYTES or any(len(name) + len(value) > _FIELD_BYTES for _, name, value in fields)
 
 
 def _too_large() -> HeadTooLargeError:

@@ -13,6 +13,7 @@ from proxy.wire import (
     BOUNDARY_BYTES,
     NOT_RETURNED,
     Call,
+    UsageWatch,
     ends_event,
     error_event,
     response_lines,
@@ -46,7 +47,7 @@ async def relay(answer: Answer, response: Response, added: bytes, call: Call, ou
         body = answer.take()
         response.whole(answer.status, answer.reason, lines, body)
         outcome.body_bytes = len(body)
-        outcome.usage.feed(body)
+        outcome.usage = UsageWatch(body)
         outcome.ending = Ending.COMPLETE
         return
     response.begin(answer.status, answer.reason, lines, answer.length)
@@ -75,10 +76,11 @@ class _Stream:
         tail: how the stream ends so far.
     """
 
-    __slots__ = ("_outcome", "_response", "over", "tail")
+    __slots__ = ("_outcome", "_response", "_usage", "over", "tail")
 
     def __init__(self, answer: Answer, response: Response, outcome: Outcome) -> None:
         self._outcome = outcome
+        self._usage = outcome.usage = UsageWatch()
         self._response = response
         self.tail = b""
         self.over: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
@@ -90,7 +92,7 @@ class _Stream:
         self._response.write(data)
         self.tail = data if len(data) >= BOUNDARY_BYTES else self.tail[-BOUNDARY_BYTES:] + data
         self._outcome.body_bytes += len(data)
-        self._outcome.usage.feed(data)
+        self._usage.feed(data)
 
     def close(self, error: BaseException | None) -> None:
         """Pass on the end, at once."""

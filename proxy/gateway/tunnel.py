@@ -8,13 +8,13 @@ import asyncio
 from contextlib import suppress
 
 from proxy.errors import NotFoundError
-from proxy.gateway.forwarder import added_lines, spoken_protocol, time_limits
+from proxy.gateway.forwarder import added_lines
 from proxy.gateway.relay import relay
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
 from proxy.routing import DynamicRoutingTable
 from proxy.telemetry import Ending, Outcome
-from proxy.upstream import Answer, ProviderRequest, Upstream
+from proxy.upstream import Answer, Upstream
 from proxy.wire import Head, ModelPlace, parse_call, response_lines
 
 # In a browser, where it can set no header, OpenAI's SDK hands over its key as a subprotocol.
@@ -48,21 +48,9 @@ class Tunneller:
         outcome.model = call.model
         resolution = await self._table.resolve(call.model)
         target = resolution.target
-        provider = self._upstream.provider(target.provider_name)
-        protocol = spoken_protocol(provider, call)
         outcome.target, outcome.attempts = target, 1
-        answer = await self._upstream.send(
-            provider,
-            call.protocol,
-            ProviderRequest(
-                method=request.method,
-                url=call.url(protocol.base_url, target.model_id),
-                head=_without_credential(request.head),
-                own_headers=target.overrides.headers if target.overrides else (),
-                timeouts=time_limits(provider, target),
-                payload=None,
-            ),
-        )
+        template = self._upstream.template(target, call)
+        answer = await self._upstream.connect(template, _without_credential(request.head))
         try:
             outcome.head_arrived()
             added = added_lines(answer, resolution, outcome)

@@ -19,7 +19,7 @@ class RouteSource(StrEnum):
     DIRECT = "direct"
 
 
-class RoutingTarget(msgspec.Struct, frozen=True):
+class RoutingTarget(msgspec.Struct, frozen=True, cache_hash=True):
     """What a route chose for one request: a provider, and the model id to ask it for."""
 
     provider_name: str

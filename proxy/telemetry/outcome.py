@@ -2,13 +2,12 @@
 
 import logging
 import time
-from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
 from secrets import token_hex
 
 from proxy.routing import RoutingTarget
-from proxy.wire import UsageWatch
+from proxy.wire import Tokens, UsageWatch
 
 _access_log = logging.getLogger("pointsman.access")
 
@@ -28,40 +27,63 @@ class Ending(StrEnum):
     """The client went away before the answer was complete."""
 
 
-@dataclass(slots=True)
 class Outcome:
     """What is known of one request, and in the end what became of it.
 
     Attributes:
+        client: the address that asked.
+        method: as sent.
         path: as the client sent it, without the query (a credential may be in there).
+        started: when the request came, by the monotonic clock, in seconds.
         model: the name that the client asked for.
         target: where it went.
+        attempts: how many targets were tried.
         status: of the answer; 0 if none was begun.
         first_byte_s: from the request's arrival to the head of the provider's answer.
         body_bytes: bytes of the answer's body that went to the client.
-        usage: what the answer says of its tokens.
+        usage: what the answer says of its tokens; None if there was none.
+        ending: how it ended.
         error: why it failed, if it did, in words without secrets.
     """
 
-    client: str
-    method: str
-    path: str
-    number: int = field(default_factory=lambda: next(_numbers))
-    started: float = field(default_factory=time.monotonic)
-    model: str | None = None
-    target: RoutingTarget | None = None
-    attempts: int = 0
-    status: int = 0
-    first_byte_s: float | None = None
-    body_bytes: int = 0
-    usage: UsageWatch = field(default_factory=UsageWatch)
-    ending: Ending = Ending.CLIENT_GONE
-    error: str | None = None
+    __slots__ = (
+        "_number",
+        "attempts",
+        "body_bytes",
+        "client",
+        "ending",
+        "error",
+        "first_byte_s",
+        "method",
+        "model",
+        "path",
+        "started",
+        "status",
+        "target",
+        "usage",
+    )
+
+    def __init__(self, client: str, method: str, path: str) -> None:
+        self.client = client
+        self.method = method
+        self.path = path
+        self.started = time.monotonic()
+        self.model: str | None = None
+        self.target: RoutingTarget | None = None
+        self.attempts = 0
+        self.status = 0
+        self.first_byte_s: float | None = None
+        self.body_bytes = 0
+        self.usage: UsageWatch | None = None
+        self.ending = Ending.CLIENT_GONE
+        self.error: str | None = None
+        self._number = 0
 
     @property
     def id(self) -> str:
         """Our name for the request, also the `x-request-id` where the provider gives none."""
-        return f"req_{_PROCESS}{self.number:08x}"
+        self._number = self._number or next(_numbers)
+        return f"req_{_PROCESS}{self._number:08x}"
 
     def head_arrived(self) -> None:
         """Note the moment at which the head of the provider's answer was there."""
@@ -72,7 +94,7 @@ class Outcome:
         if not _access_log.isEnabledFor(logging.INFO):
             return
         first_byte = "-" if self.first_byte_s is None else f"{self.first_byte_s * 1000:.0f}ms"
-        tokens = self.usage.tokens()
+        tokens = Tokens(None, None) if self.usage is None else self.usage.tokens()
         _access_log.info(
             "%s %s %s %d model=%s target=%s attempts=%d first_byte=%s total=%.0fms bytes=%d tokens=%s/%s %s%s id=%s",
             self.client,

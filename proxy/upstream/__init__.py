@@ -1,6 +1,6 @@
 """Talking to providers: connections, credentials, and what their failures mean."""
 
 from proxy.upstream.client import Answer, Upstream
-from proxy.upstream.requests import Payload, ProviderRequest
+from proxy.upstream.requests import Payload
 
-__all__ = ["Answer", "Payload", "ProviderRequest", "Upstream"]
+__all__ = ["Answer", "Payload", "Upstream"]

@@ -8,17 +8,24 @@ raised as it is.
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
 from proxy.config.settings import Provider
 from proxy.errors import Protocol, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from proxy.routing import RoutingTarget
 from proxy.upstream.broken import BrokenError, SilenceError
 from proxy.upstream.connection import Connection
-from proxy.upstream.origin import Origin
+from proxy.upstream.origin import Origin, RequestTemplate
 from proxy.upstream.pool import BusyError
-from proxy.upstream.requests import ProviderRequest, Sink
+from proxy.upstream.protocols import spoken_protocol
+from proxy.upstream.requests import Body, Payload, Sink
 from proxy.upstream.tls import tls_context
+from proxy.wire import Call, Head
+
+# Targets times kinds of requests that are in use at a time.
+_KINDS = 1024
 
 _log = logging.getLogger("pointsman.upstream")
 
@@ -34,23 +41,11 @@ class Answer:
         has_switched: whether it is a 101, behind which the other protocol's bytes go both ways.
     """
 
-    __slots__ = (
-        "_connection",
-        "_idle_s",
-        "_origin",
-        "_provider",
-        "has_switched",
-        "head",
-        "length",
-        "reason",
-        "status",
-    )
+    __slots__ = ("_connection", "_template", "has_switched", "head", "length", "reason", "status")
 
-    def __init__(self, connection: Connection, origin: Origin, provider: str, idle_s: float) -> None:
+    def __init__(self, connection: Connection, template: RequestTemplate) -> None:
         self._connection = connection
-        self._origin = origin
-        self._provider = provider
-        self._idle_s = idle_s
+        self._template = template
         answer = connection.answer
         self.status, self.reason, self.head = answer.status, answer.reason, answer.head
         self.length, self.has_switched = answer.length, answer.has_switched
@@ -71,7 +66,7 @@ class Answer:
         `UpstreamTimeoutError` if nothing came for the provider's idle time.
         """
         try:
-            return await self._connection.read(self._idle_s)
+            return await self._connection.read(self._template.timeouts.idle_s)
         except BrokenError as error:
             raise self.explain(error) from error
 
@@ -82,7 +77,7 @@ class Answer:
             sink: gets the pieces.
             idle_s: how long the provider may be silent; without it, the provider's idle time.
         """
-        self._connection.pour(sink, self._idle_s if idle_s is None else idle_s)
+        self._connection.pour(sink, self._template.timeouts.idle_s if idle_s is None else idle_s)
 
     def pause(self) -> None:
         """Stop pouring: the sink can't keep up."""
@@ -94,11 +89,10 @@ class Answer:
 
     def explain(self, error: BaseException) -> UpstreamError:
         """What a sink was closed with, in words for a client."""
+        name = self._template.origin.provider.name
         if isinstance(error, BrokenError):
-            return _upstream_error(self._provider, error)
-        return UpstreamError(
-            f"Provider `{self._provider}` could not be sent all of the request.", provider=self._provider
-        )
+            return _upstream_error(name, error)
+        return UpstreamError(f"Provider `{name}` could not be sent all of the request.", provider=name)
 
     async def write(self, data: bytes) -> None:
         """Send bytes of the protocol that a 101 switched to, no faster than the provider takes them."""
@@ -106,7 +100,7 @@ class Answer:
 
     def close(self) -> None:
         """Give the connection back if the body is complete, else drop it, so that the provider stops at once."""
-        self._origin.pool.release(self._connection)
+        self._template.origin.pool.release(self._connection)
 
 
 class Upstream:
@@ -124,6 +118,7 @@ class Upstream:
             for name, provider in providers.items()
         }
         self._origins: dict[tuple[str, Protocol], Origin] = {}
+        self._kept_template = lru_cache(maxsize=_KINDS)(self._make_template)
         self._warming: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -150,38 +145,62 @@ class Upstream:
                 self._warming.add(task)
                 task.add_done_callback(self._warming.discard)
 
-    def provider(self, name: str) -> Provider:
-        """The configured provider of that name; raises `UpstreamError` if there is none."""
+    def template(self, target: RoutingTarget, call: Call) -> RequestTemplate:
+        """How requests of this kind go to this target; made once and kept, while it is in use.
+
+        Raises `UpstreamError` if there is no such provider, and `UnsupportedProtocolError` if it can't be asked so.
+        """
+        # A query may hold the client's credential, which is not for keeping.
+        return self._make_template(target, call) if call.query else self._kept_template(target, call)
+
+    def _make_template(self, target: RoutingTarget, call: Call) -> RequestTemplate:
+        name = target.provider_name
         if (provider := self._providers.get(name)) is None:
             raise UpstreamError(f"The route leads to provider `{name}`, which is not configured.", provider=name)
-        return provider
+        protocol = spoken_protocol(provider, call)
+        url = call.url(protocol.base_url, target.model_id)
+        return self._origins[name, call.protocol].template(url, target.overrides)
 
-    async def send(self, provider: Provider, protocol: Protocol, request: ProviderRequest) -> Answer:
+    async def send(self, template: RequestTemplate, head: Head, payload: Payload) -> Answer:
         """One attempt: send a request with the provider's own credential, wait for the head of the answer.
 
+        Args:
+            template: what `template` gave.
+            head: all of the client's header fields; what doesn't go to providers is left out.
+            payload: the body.
+
         Raises `UpstreamError` where the provider can't be reached or closes without an answer, and
-        `UpstreamTimeoutError` where it takes longer than the request's time limits allow.
+        `UpstreamTimeoutError` where it takes longer than its time limits allow.
         """
-        origin = self._origins[provider.name, protocol]
-        timeouts = request.timeouts
+        data, length = payload
+        return await self._exchange(template, template.head(head, length), data, chunked=length is None)
+
+    async def connect(self, template: RequestTemplate, head: Head) -> Answer:
+        """The same for a WebSocket, which is open if the answer `has_switched`."""
+        return await self._exchange(template, template.handshake(head), (), may_switch=True)
+
+    async def _exchange(
+        self,
+        template: RequestTemplate,
+        head: bytes,
+        body: Body,
+        *,
+        chunked: bool = False,
+        may_switch: bool = False,
+    ) -> Answer:
+        pool, timeouts = template.origin.pool, template.timeouts
         try:
-            connection = origin.pool.take() or await origin.pool.acquire(timeouts.connect_s)
+            connection = pool.take() or await pool.acquire(timeouts.connect_s)
             try:
-                if (payload := request.payload) is None:
-                    await connection.exchange(origin.head(request), (), limit_s=timeouts.first_byte_s, may_switch=True)
-                else:
-                    await connection.exchange(
-                        origin.head(request),
-                        payload.data,
-                        limit_s=timeouts.first_byte_s,
-                        chunked=payload.length is None,
-                    )
+                await connection.exchange(
+                    head, body, limit_s=timeouts.first_byte_s, chunked=chunked, may_switch=may_switch
+                )
             except BaseException:
-                origin.pool.drop(connection)
+                pool.drop(connection)
                 raise
         except BrokenError as error:
-            raise _upstream_error(provider.name, error) from error
-        return Answer(connection, origin, provider.name, timeouts.idle_s)
+            raise _upstream_error(template.origin.provider.name, error) from error
+        return Answer(connection, template)
 
 
 async def _warm(origin: Origin, provider: str, protocol: Protocol, limit_s: float) -> None:

@@ -139,7 +139,6 @@ class Connection(asyncio.Protocol):
         if not self._is_paused and self.transport is not None:
             self._is_paused = True
             self.transport.pause_reading()
-            self._deadline.clear()
 
     def resume(self) -> None:
         """Take what the provider sends."""
@@ -158,7 +157,6 @@ class Connection(asyncio.Protocol):
 
     def rest(self) -> None:
         """Note that the connection waits for its next exchange."""
-        self._deadline.clear()
         self.idle_since = self._loop.time()
         self.resume()
 
@@ -167,7 +165,7 @@ class Connection(asyncio.Protocol):
         self._sink = None
         if self._sender is not None:
             self._sender.cancel()
-        self._deadline.close()
+        self._deadline.clear()
         if self.transport is not None:
             self.transport.abort()
 
@@ -204,7 +202,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End: that completes an answer that has no other end, and breaks any other that is under way."""
         self.transport = None
-        self._deadline.close()
+        self._deadline.clear()
         if self.answer.has_switched:
             self.answer.is_complete = exc is None
         if self._error is None and (exc is not None or not self.answer.end()):
@@ -240,7 +238,6 @@ class Connection(asyncio.Protocol):
             await self._waiter
         finally:
             self._waiter = None
-            self._deadline.clear()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -248,12 +245,14 @@ class Connection(asyncio.Protocol):
 
     def _end_sink(self) -> None:
         sink, self._sink = self._sink, None
-        self._deadline.clear()
         if sink is not None:
             sink.close(None if self.answer.is_complete else self._error)
 
     def _silent(self) -> None:
-        """The time limit is over."""
+        """The time limit of the last wait is over."""
+        if self._waiter is None and (self._sink is None or self._is_paused):
+            # Nobody waits any more, or the silence is not the provider's.
+            return
         unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
         if 0 < unsent != self._unsent:
             # It is still taking what it is sent.

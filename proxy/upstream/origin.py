@@ -1,18 +1,56 @@
-"""How one provider is asked in one protocol: everything that can be made ready once, before any request."""
+"""How one provider is asked in one protocol: everything that can be made ready before any request.
+
+An `Origin` is made once for a provider and protocol, and holds its connections; it makes a `RequestTemplate` for each
+target and kind of request, which is all that such requests have in common.
+"""
 
 import ssl
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from proxy.config.settings import ProtocolSettings, Provider
+from proxy.config.settings import EndpointOverrides, ProtocolSettings, Provider, Timeouts
 from proxy.upstream.credentials import credential_headers, credential_url
 from proxy.upstream.dial import Dialer, OutgoingProxy
 from proxy.upstream.pool import Pool
-from proxy.upstream.requests import ProviderRequest
-from proxy.wire.headers import HANDSHAKE, NOT_FORWARDED, request_lines
+from proxy.wire import HANDSHAKE, NOT_FORWARDED, Head, request_lines
 
 _PORTS = {"http": 80, "https": 443}
 _SWITCH = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+_NO_OVERRIDES = EndpointOverrides()
+
+
+class RequestTemplate:
+    """One kind of request to one target.
+
+    Args:
+        origin: where it goes.
+        start: the request line behind the method, and the Host, as lines of a head.
+        own_lines: the fields of the endpoint and the provider, its credential among them.
+        dropped: the client's fields that don't go along, by their names in lower case.
+        timeouts: of each attempt.
+    """
+
+    __slots__ = ("_dropped", "_own_lines", "_start", "origin", "timeouts")
+
+    def __init__(
+        self, origin: "Origin", start: bytes, own_lines: bytes, dropped: frozenset[bytes], timeouts: Timeouts
+    ) -> None:
+        self.origin = origin
+        self._start = start
+        self._own_lines = own_lines
+        self._dropped = dropped
+        self.timeouts = timeouts
+
+    def head(self, client: Head, length: int | None) -> bytes:
+        """The head of a POST whose body has this many bytes; None sends it in chunks."""
+        framing = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
+        lines = request_lines(client, self._dropped)
+        return b"POST %b%b%b%b\r\n\r\n" % (self._start, lines, self._own_lines, framing)
+
+    def handshake(self, client: Head) -> bytes:
+        """The head of a request for a WebSocket, with what the client says in its own handshake."""
+        lines = request_lines(client, self._dropped - HANDSHAKE)
+        return b"GET %b%b%b%b\r\n" % (self._start, lines, self._own_lines, _SWITCH)
 
 
 class Origin:
@@ -25,7 +63,7 @@ class Origin:
     """
 
     def __init__(self, provider: Provider, protocol: ProtocolSettings, tls: ssl.SSLContext) -> None:
-        self._provider, self._protocol = provider, protocol
+        self.provider, self._protocol = provider, protocol
         parts = urlsplit(protocol.base_url)
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
         proxy = OutgoingProxy.of_url(provider.proxy.reveal()) if provider.proxy else None
@@ -33,32 +71,25 @@ class Origin:
         self.pool = Pool(Dialer(host, port, tls if is_tls else None, proxy), provider.limits)
         # A plain request by way of a proxy names the whole URL (RFC 9112 §3.2.2).
         self._cut = 0 if proxy is not None and not is_tls else len(f"{parts.scheme}://{parts.netloc}")
-        own = [(name, secret.reveal()) for name, secret in provider.headers]
+        self._host = parts.netloc
+        self._own = [(name, secret.reveal()) for name, secret in provider.headers]
         if proxy is not None and not is_tls and proxy.authorization:
-            own.append(("Proxy-Authorization", proxy.authorization))
-        self._own = own + credential_headers(provider, protocol)
-        self._own_lines = _lines(self._own)
-        self._dropped = NOT_FORWARDED.union(name.lower().encode() for name, _ in self._own)
-        self._host_line = f"Host: {parts.netloc}\r\n"
+            self._own.append(("Proxy-Authorization", proxy.authorization))
+        self._own += credential_headers(provider, protocol)
 
-    def head(self, request: ProviderRequest) -> bytes:
-        """The head of the request, with the provider's headers and credential over the client's."""
-        target = credential_url(request.url, self._provider, self._protocol)[self._cut :]
-        own_lines, dropped = self._own_lines, self._dropped
-        if request.own_headers:
-            endpoints = {name.lower(): (name, secret.reveal()) for name, secret in request.own_headers}
-            own_lines = _lines([field for field in self._own if field[0].lower() not in endpoints])
-            own_lines += _lines(endpoints.values())
-            dropped = dropped.union(name.encode() for name in endpoints)
-        if request.payload is None:
-            framing = _SWITCH
-            dropped -= HANDSHAKE
-        elif request.payload.length is None:
-            framing = b"Transfer-Encoding: chunked\r\n"
-        else:
-            framing = b"Content-Length: %d\r\n" % request.payload.length
-        first = f"{request.method} {target} HTTP/1.1\r\n{self._host_line}".encode("utf-8", "surrogateescape")
-        return b"%b%b%b%b\r\n" % (first, request_lines(request.head, dropped), own_lines, framing)
+    def template(self, url: str, overrides: EndpointOverrides | None) -> RequestTemplate:
+        """Make ready for requests to `url`, with what the endpoint sets over its provider, and that over the client."""
+        overrides = overrides or _NO_OVERRIDES
+        endpoints = {name.lower(): (name, secret.reveal()) for name, secret in overrides.headers}
+        own = [field for field in self._own if field[0].lower() not in endpoints] + list(endpoints.values())
+        target = credential_url(url, self.provider, self._protocol)[self._cut :]
+        return RequestTemplate(
+            self,
+            f"{target} HTTP/1.1\r\nHost: {self._host}\r\n".encode("utf-8", "surrogateescape"),
+            _lines(own),
+            NOT_FORWARDED.union(name.lower().encode() for name, _ in own),
+            overrides.timeouts or self.provider.timeouts,
+        )
 
 
 def _lines(fields: Iterable[tuple[str, str]]) -> bytes:

@@ -53,7 +53,7 @@ _COMMA = re.compile(_SPACE + rb"," + _SPACE)
 
 def find_model(body: bytes) -> ModelInBody:
     """Find the model in a JSON body; raises `InvalidRequestError` that says what is wrong with it."""
-    if not _validate(body):
+    if not _decode(body).model:
         raise InvalidRequestError("The body names no model: add `model`.", param="model")
     spans = _spans(body)
     start, end = spans[-1]
@@ -88,39 +88,38 @@ def splice_model(body: bytes, found: ModelInBody, model_id: str) -> tuple[bytes 
     return (*pieces, whole[position:])
 
 
-def _validate(body: bytes) -> bool:
-    """Whether the body has a top-level `model`; raises `InvalidRequestError` unless it is a valid JSON object."""
-    if not body:
-        raise InvalidRequestError("The request body is empty: send a JSON object that names a `model`.")
-    _check_utf8(body)
-    try:
-        return bool(_decode(body).model)
-    except RecursionError as error:
-        raise InvalidRequestError("The body is nested too deeply.") from error
-    except msgspec.ValidationError as error:
-        kind = str(error).rpartition("got ")[2]
-        raise InvalidRequestError(f"The body must be a JSON object, but is {kind}.") from error
-    except msgspec.DecodeError as error:
-        raise InvalidRequestError(f"The body is not valid JSON: {error}.") from error
-
-
 def _decode(body: bytes) -> _Probe:
+    """What a body holds; raises `InvalidRequestError` unless it is a valid JSON object."""
+    if not body.isascii():
+        _check_utf8(body)
     try:
         return _probe.decode(body)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:
-        # The decoder refuses half a surrogate pair, which JSON allows (RFC 8259 §8.2) and JavaScript clients send where
-        # they cut a text within an emoji. Whether all else is valid, a body with harmless escapes in their place tells.
-        harmless = _SURROGATE.sub(rb"\\u0020", body)
-        if harmless == body:
-            raise
-        return _probe.decode(harmless)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return _decode_surrogates(body, error)
+
+
+def _decode_surrogates(body: bytes, error: Exception) -> _Probe:
+    """What a body holds that was refused with `error`, if that was for half a surrogate pair.
+
+    JSON allows them (RFC 8259 §8.2), and JavaScript clients send them where they cut a text within an emoji. Whether all
+    else is valid, a body with harmless escapes in their place tells.
+    """
+    harmless = _SURROGATE.sub(rb"\\u0020", body)
+    if harmless != body and not isinstance(error, msgspec.ValidationError | RecursionError):
+        return _decode(harmless)
+    match error:
+        case RecursionError():
+            raise InvalidRequestError("The body is nested too deeply.") from error
+        case msgspec.ValidationError():
+            kind = str(error).rpartition("got ")[2]
+            raise InvalidRequestError(f"The body must be a JSON object, but is {kind}.") from error
+    if not body:
+        raise InvalidRequestError("The request body is empty: send a JSON object that names a `model`.") from error
+    raise InvalidRequestError(f"The body is not valid JSON: {error}.") from error
 
 
 def _check_utf8(body: bytes) -> None:
-    if body.isascii():
-        return
+    """Raise `InvalidRequestError` unless the body is UTF-8; the decoder doesn't look into what it skips."""
     decoder = _utf8()
     # Piecemeal, since a decoded text may take four times the memory of its bytes.
     for start in range(0, len(body), _WINDOW_BYTES):

@@ -21,12 +21,16 @@ class Tokens(NamedTuple):
 
 
 class UsageWatch:
-    """Watches the pieces of one answer go by."""
+    """Watches the pieces of one answer go by.
+
+    Args:
+        whole: the answer, where it doesn't come in pieces.
+    """
 
     __slots__ = ("_first", "_last")
 
-    def __init__(self) -> None:
-        self._first = self._last = b""
+    def __init__(self, whole: bytes = b"") -> None:
+        self._first = self._last = whole
 
     def feed(self, piece: bytes) -> None:
         """Look at the next piece. Anthropic counts the input in the first event, and everybody all in the last."""
