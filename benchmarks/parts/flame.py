@@ -25,7 +25,7 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
     with bench.start(peer) as running:
         if running.server is None:
             return
-        command = [py_spy, "record", "--pid", str(running.server.pid), "--duration", str(secs)]
+        command = [py_spy, "record", "--pid", str(running.server.pid), "--duration", str(secs), "--gil"]
         command += ["--rate", str(_SAMPLES_PER_S), "--format", "flamegraph", "--output", str(picture)]
         request = running.chat()
         bench.warm_up(running, request)
@@ -42,7 +42,7 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
 PART = Part(
     name=NAME,
     title="Flame graph",
-    about="Where the proxy's time goes under plain load on 64 connections, as py-spy sees it from outside.",
+    about="Where the proxy's time goes under plain load on 64 connections, as py-spy sees it: what holds the interpreter.",
     figures=(Figure("none", "-"),),
     measure=_measure,
     takes=lambda peer: peer.root is not None,
