@@ -42,7 +42,7 @@ def _measure(bench: Bench, peer: Peer, round_number: int) -> Iterator[Sample]:
 PART = Part(
     name=NAME,
     title="Flame graph",
-    about="Where the proxy's time goes under plain load on 64 connections, as py-spy sees it: what holds the interpreter.",
+    about="What holds the interpreter under plain load on 64 connections, as py-spy sees it from outside.",
     figures=(Figure("none", "-"),),
     measure=_measure,
     takes=lambda peer: peer.root is not None,
