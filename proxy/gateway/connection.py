@@ -40,37 +40,21 @@ class Connections:
 
     Attributes:
         open: every connection.
+        is_stopping: whether each connection ends with the answer under way.
     """
 
     def __init__(self, handle: Handler, client_idle_s: float) -> None:
         self.handle = handle
         self.client_idle_s = client_idle_s
+        self.is_stopping = False
         self.open: set[ClientConnection] = set()
-        self._is_stopping = False
-        self._under_way = 0
-        self._idle = asyncio.Event()
-
-    def begin(self) -> None:
-        """Count a request as under way."""
-        self._under_way += 1
-
-    def end(self) -> None:
-        """Count it as over."""
-        self._under_way -= 1
-        if self._is_stopping and not self._under_way:
-            self._idle.set()
-
-    def is_stopping(self) -> bool:
-        """Whether each connection ends with the answer under way."""
-        return self._is_stopping
 
     async def stop(self) -> None:
         """End connections that rest now, the others with their answers, and wait until those are over."""
-        self._is_stopping = True
-        for connection in list(self.open):
-            connection.close_if_idle()
-        if self._under_way:
-            await self._idle.wait()
+        self.is_stopping = True
+        tasks = [task for connection in list(self.open) if (task := connection.stop()) is not None]
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def close(self) -> None:
         """End every connection, whatever is under way on it, and wait until its task is over."""
@@ -169,10 +153,14 @@ class ClientConnection(asyncio.Protocol):
 
     # What the listener asks for.
 
-    def close_if_idle(self) -> None:
-        """End the connection unless a request is under way on it."""
-        if self._response is None and self._transport is not None:
-            self._transport.close()
+    def stop(self) -> asyncio.Task[None] | None:
+        """End the connection, after the answer under way; gives the task to wait for, if there is one."""
+        if self._response is None:
+            if self._transport is not None:
+                self._transport.close()
+            return None
+        self._response.is_last = True
+        return self._task
 
     def abort(self) -> asyncio.Task[None] | None:
         """End the connection now; gives the task to wait for, if a request is under way."""
@@ -186,54 +174,46 @@ class ClientConnection(asyncio.Protocol):
 
     async def _serve(self) -> None:
         """Answer requests as long as there can be a further one."""
-        may_go_on = True
-        while may_go_on and (request := await self._next()) is not None and self._transport is not None:
-            self._response = Response(self._transport, request, self._all.is_stopping)
-            self._all.begin()
+        handle = self._all.handle
+        while (request := await self._next()) is not None and (transport := self._transport) is not None:
+            self._response = response = Response(transport, request)
             try:
-                await self._answer(request, self._response)
-                may_go_on = self._finish(request, self._response)
+                await handle(request, response)
+            except Exception:  # noqa: BLE001 - a fault of ours: the only place where a traceback is right
+                _log.exception("A request to %s failed in the proxy itself", ascii(request.path[:200]))
+                if not response.has_begun:
+                    message = "The proxy failed to handle this request. The fault is logged there."
+                    response.error(ProxyError(message), None, f"req_{token_hex(12)}")
             finally:
-                self._all.end()
                 self._response = None
+            if not (response.is_complete and response.stays_open) or self._all.is_stopping:
+                self._finish(request, response)
+                return
 
     async def _next(self) -> Request | None:
         """The next request, once it is here; None if there will be none."""
-        while not self._parser.requests:
+        requests = self._parser.requests
+        while not requests:
             if self._rejection is not None:
                 self._answer_rejection(self._rejection)
                 return None
-            if self._all.is_stopping():
-                self.close_if_idle()
-            self._waiter = self._loop.create_future()
             self._deadline.set(_KEEPALIVE_S)
             self.resume_body()
+            self._waiter = self._loop.create_future()
             await self._waiter
-        self._waiter = None
-        return self._parser.requests.popleft()
+            self._waiter = None
+        return requests.popleft()
 
-    async def _answer(self, request: Request, response: Response) -> None:
-        try:
-            await self._all.handle(request, response)
-        except Exception:  # noqa: BLE001 - a fault of ours: the only place where a traceback is the right thing to log
-            _log.exception("A request to %s failed in the proxy itself", ascii(request.path[:200]))
-            if not response.has_begun:
-                message = "The proxy failed to handle this request. The fault is logged there."
-                response.error(ProxyError(message), None, f"req_{token_hex(12)}")
-
-    def _finish(self, request: Request, response: Response) -> bool:
-        """End the connection as it has to be ended; returns whether it goes on instead."""
+    def _finish(self, request: Request, response: Response) -> None:
+        """End the connection as it has to be ended."""
         if self._transport is None:
-            return False
+            return
         if not response.is_complete:
             response.cut()
-            return False
-        if not response.stays_open:
-            if request.is_complete:
-                self._transport.close()
-            else:
-                self._linger()
-        return response.stays_open
+        elif request.is_complete:
+            self._transport.close()
+        else:
+            self._linger()
 
     def _reject(self, error: InvalidRequestError) -> None:
         """Take nothing more: what comes can't be told apart any longer."""
@@ -245,8 +225,8 @@ class ClientConnection(asyncio.Protocol):
     def _answer_rejection(self, error: InvalidRequestError) -> None:
         if self._transport is not None:
             _log.info("A client sent a request that can't be parsed: %s", error.message)
-            request = Request(self, "-", "POST", "/", Head(()))
-            Response(self._transport, request, self._all.is_stopping).error(error, None, f"req_{token_hex(12)}")
+            request = Request(self, "-", "POST", "/", "", Head(()))
+            Response(self._transport, request).error(error, None, f"req_{token_hex(12)}")
             self._linger()
 
     def _linger(self) -> None:

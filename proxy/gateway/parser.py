@@ -11,6 +11,7 @@ from collections import deque
 import httptools
 
 from proxy.errors import InvalidRequestError
+from proxy.gateway.known_head import KnownHead
 from proxy.gateway.request import Flow, Request
 from proxy.wire import Field, Head
 
@@ -19,6 +20,8 @@ _FIELD_BYTES = 16 * 1024
 _FIELDS = 128
 # A head and what was read together with it: two of the event loop's reads.
 _HEAD_BYTES = 512 * 1024
+# How many heads are learnt in a row that don't come again: some clients' never do.
+_LESSONS = 4
 _ORIGIN = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 # RFC 3986 §3.2: a host and a port, without a user, a path or a list of them.
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%-]*(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
@@ -62,6 +65,8 @@ class RequestParser:
         "_flow",
         "_has_left_http",
         "_head_bytes",
+        "_known",
+        "_lessons",
         "_parser",
         "_target",
         "incoming",
@@ -77,13 +82,23 @@ class RequestParser:
         self.incoming: Request | None = None
         self.requests: deque[Request] = deque()
         self._has_left_http = False
+        self._known: KnownHead | None = None
+        self._lessons = _LESSONS
         self._parser = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> None:
         """Take what came; raises an `InvalidRequestError`, after which nothing more can be fed."""
-        if self._has_left_http:
+        if self._known is not None and (body := self._known.body_of(data)) is not None:
+            self.requests.append(self._known.request.again(body))
+            self._lessons = _LESSONS
+        elif self._has_left_http:
             self.on_body(data)
-            return
+        else:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        is_between = self.incoming is None and not self._target
+        known = len(self.requests)
         self._head_bytes = len(data) + (self._head_bytes if self._target else 0)
         try:
             self._parser.feed_data(data)
@@ -96,6 +111,10 @@ class RequestParser:
             raise BadRequestError(message) from error
         if self._target and self._head_bytes > _HEAD_BYTES:
             raise _too_large()
+        self._known = None
+        if is_between and self._lessons and len(self.requests) == known + 1:
+            self._lessons -= 1
+            self._known = KnownHead.learn(data, self.requests[-1])
 
     # What llhttp calls.
 
@@ -117,8 +136,8 @@ class RequestParser:
         parser, version = self._parser, self._parser.get_http_version()
         if version not in {"1.1", "1.0"}:
             raise BadRequestError("The request's HTTP version is not 1.1 or 1.0.")
-        target = _origin_form(raw_target.decode("utf-8", "surrogateescape"))
-        request = Request(self._flow, self._client, parser.get_method().decode(), target, Head(fields))
+        path, _, query = _origin_form(raw_target.decode("utf-8", "surrogateescape")).partition("?")
+        request = Request(self._flow, self._client, parser.get_method().decode(), path, query, Head(fields))
         request.is_1_1 = version == "1.1"
         # In HTTP/1.0 it takes the word of both sides (RFC 9112 §9.3), and nobody who speaks it misses it.
         request.keep_alive = request.is_1_1 and parser.should_keep_alive()

@@ -16,7 +16,6 @@ from proxy.wire import (
     UsageWatch,
     ends_event,
     error_event,
-    response_lines,
 )
 
 # What the head says anew: the length, and where the answer comes from.
@@ -39,7 +38,7 @@ async def relay(answer: Answer, response: Response, added: bytes, call: Call, ou
         call: what was asked for.
         outcome: the request's record, filled in on the way.
     """
-    lines = response_lines(answer.head, _SAID_ANEW) + added
+    lines = answer.head.lines_without(_SAID_ANEW) + added
     if b"date" not in answer.head.values:
         lines += date_line()
     outcome.status = answer.status

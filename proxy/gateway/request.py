@@ -1,7 +1,6 @@
 """A client's request: its head, and its body as it comes."""
 
 import asyncio
-from collections import deque
 from typing import Protocol as Interface
 
 from proxy.errors import ProxyError, RequestTimeoutError
@@ -44,42 +43,41 @@ class Request:
         is_complete: whether all of the body has come. The body of a request for a WebSocket is what comes behind it.
     """
 
-    __slots__ = (
-        "_broken",
-        "_buffered",
-        "_flow",
-        "_pieces",
-        "_waiter",
-        "awaits_invitation",
-        "client",
-        "content_length",
-        "head",
-        "is_1_1",
-        "is_chunked",
-        "is_complete",
-        "keep_alive",
-        "method",
-        "path",
-        "query",
-        "upgrade",
-    )
+    is_1_1 = True
+    keep_alive = True
+    upgrade = ""
+    content_length: int | None = None
+    is_chunked = False
+    awaits_invitation = False
+    is_complete = False
+    _buffered = 0
+    _waiter: asyncio.Future[None] | None = None
+    _broken: ProxyError | None = None
 
-    def __init__(self, flow: Flow, client: str, method: str, target: str, head: Head) -> None:
+    def __init__(self, flow: Flow, client: str, method: str, path: str, query: str, head: Head) -> None:
         self.client = client
         self.method = method
-        self.path, _, self.query = target.partition("?")
+        self.path = path
+        self.query = query
         self.head = head
-        self.is_1_1 = self.keep_alive = True
-        self.upgrade = ""
-        self.content_length: int | None = None
-        self.is_chunked = False
-        self.awaits_invitation = False
-        self.is_complete = False
         self._flow = flow
-        self._pieces: deque[bytes] = deque()
-        self._buffered = 0
-        self._waiter: asyncio.Future[None] | None = None
-        self._broken: ProxyError | None = None
+        self._pieces: list[bytes] = []
+
+    def again(self, body: bytes) -> "Request":
+        """Another request on the same connection, whose head differs in the length alone and whose body is here."""
+        other = Request(self._flow, self.client, self.method, self.path, self.query, self.head)
+        other.content_length = len(body)
+        other.is_complete = True
+        if body:
+            other.feed(body)
+        return other
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for nothing but its answer, on a connection that stays open."""
+        return (
+            self.is_1_1 and self.keep_alive and not (self.upgrade or self.is_chunked or b"expect" in self.head.values)
+        )
 
     @property
     def is_websocket(self) -> bool:
@@ -98,16 +96,13 @@ class Request:
             if self._broken is not None:
                 raise self._broken
             await self._more(limit_s)
-        piece = self._pieces.popleft()
-        self._buffered -= len(piece)
-        return piece
+        return self.take()
 
     def take(self) -> bytes:
         """All that is here of the body."""
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
+        pieces, self._pieces = self._pieces, []
         self._buffered = 0
-        return body
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _more(self, limit_s: float) -> None:
         if self.awaits_invitation:
@@ -131,12 +126,14 @@ class Request:
         self._buffered += len(piece)
         if self._buffered > _BUFFER_BYTES:
             self._flow.pause_body()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def end(self) -> None:
         """The body is complete."""
         self.is_complete = True
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def fail(self, error: ProxyError) -> None:
         """The body doesn't go on as it should."""

@@ -6,7 +6,6 @@ Whoever answers a request gets one `Response` for it, and gives it either a `who
 
 import asyncio
 import time
-from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -50,37 +49,25 @@ class Response:
     Args:
         transport: the connection to the client.
         request: what is answered.
-        is_last: tells whether the server wants the connection to end with this answer.
 
     Attributes:
         has_begun: whether any of it has been sent.
         is_complete: whether all of it has.
+        is_last: whether the connection shall end with it.
         stays_open: whether another request may follow; settled when the answer begins.
         source: what to pause while the client can't keep up.
     """
 
-    __slots__ = (
-        "_is_chunked",
-        "_is_framed",
-        "_is_last",
-        "_request",
-        "_transport",
-        "has_begun",
-        "is_complete",
-        "source",
-        "stays_open",
-    )
+    has_begun = False
+    is_complete = False
+    is_last = False
+    stays_open = False
+    source: Source | None = None
+    _is_chunked = False
 
-    def __init__(self, transport: asyncio.Transport, request: Request, is_last: Callable[[], bool]) -> None:
+    def __init__(self, transport: asyncio.Transport, request: Request) -> None:
         self._transport = transport
         self._request = request
-        self._is_last = is_last
-        self._is_framed = True
-        self._is_chunked = False
-        self.has_begun = False
-        self.is_complete = False
-        self.stays_open = False
-        self.source: Source | None = None
 
     def whole(self, status: int, reason: bytes, lines: bytes, body: bytes) -> None:
         """Answer with a body that is all here; `lines` are the head's fields, without one that tells its length."""
@@ -105,7 +92,7 @@ class Response:
                 self._is_chunked = True
                 framing = _CHUNKED
             else:
-                self._is_framed = False
+                self.is_last = True
         self._transport.write(self._head(status, reason, lines, framing))
 
     def write(self, data: bytes) -> None:
@@ -148,9 +135,8 @@ class Response:
 
     def settle(self) -> bool:
         """Settle whether another request may follow on the connection: `stays_open`."""
-        request = self._request
         # A body that is still coming would have to be read before another request can be.
-        self.stays_open = request.keep_alive and request.is_complete and self._is_framed and not self._is_last()
+        self.stays_open = not self.is_last and self._request.is_complete and self._request.keep_alive
         return self.stays_open
 
     def _head(self, status: int, reason: bytes, lines: bytes, framing: bytes) -> bytes:

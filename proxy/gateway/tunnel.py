@@ -15,7 +15,7 @@ from proxy.gateway.response import Response
 from proxy.routing import DynamicRoutingTable
 from proxy.telemetry import Ending, Outcome
 from proxy.upstream import Answer, Upstream
-from proxy.wire import Head, ModelPlace, parse_call, response_lines
+from proxy.wire import NOT_RETURNED, Head, ModelPlace, parse_call
 
 # In a browser, where it can set no header, OpenAI's SDK hands over its key as a subprotocol.
 _CREDENTIAL_SUBPROTOCOL = b"openai-insecure-api-key."
@@ -58,9 +58,8 @@ class Tunneller:
                 await relay(answer, response, added, call, outcome)
                 return
             outcome.status = answer.status
-            response.raw(
-                b"HTTP/1.1 101 Switching Protocols\r\n%b%b%b\r\n" % (response_lines(answer.head), _SWITCH, added)
-            )
+            lines = answer.head.lines_without(NOT_RETURNED) + _SWITCH + added
+            response.raw(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % lines)
             await _tunnel(request, response, answer, outcome)
         finally:
             answer.close()

@@ -7,7 +7,7 @@ raised as it is.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import lru_cache
 from types import TracebackType
 from typing import Self
@@ -161,7 +161,7 @@ class Upstream:
         url = call.url(protocol.base_url, target.model_id)
         return self._origins[name, call.protocol].template(url, target.overrides)
 
-    async def send(self, template: RequestTemplate, head: Head, payload: Payload) -> Answer:
+    def send(self, template: RequestTemplate, head: Head, payload: Payload) -> Awaitable[Answer]:
         """One attempt: send a request with the provider's own credential, wait for the head of the answer.
 
         Args:
@@ -173,11 +173,11 @@ class Upstream:
         `UpstreamTimeoutError` where it takes longer than its time limits allow.
         """
         data, length = payload
-        return await self._exchange(template, template.head(head, length), data, chunked=length is None)
+        return self._exchange(template, template.head(head, length), data, chunked=length is None)
 
-    async def connect(self, template: RequestTemplate, head: Head) -> Answer:
+    def connect(self, template: RequestTemplate, head: Head) -> Awaitable[Answer]:
         """The same for a WebSocket, which is open if the answer `has_switched`."""
-        return await self._exchange(template, template.handshake(head), (), may_switch=True)
+        return self._exchange(template, template.handshake(head), (), may_switch=True)
 
     async def _exchange(
         self,

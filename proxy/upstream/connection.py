@@ -51,16 +51,15 @@ class Connection(asyncio.Protocol):
     # What the owner of an exchange asks for.
 
     @property
+    def is_open(self) -> bool:
+        """Whether the provider has not closed it, as far as is known."""
+        return self.transport is not None and not self.transport.is_closing()
+
+    @property
     def is_reusable(self) -> bool:
         """Whether another exchange can follow."""
-        return (
-            self.answer.is_complete
-            and self.answer.stays_open
-            and self._error is None
-            and not self._is_sending
-            and self.transport is not None
-            and not self.transport.is_closing()
-        )
+        is_over = self.answer.is_complete and self.answer.stays_open and not self._is_sending
+        return is_over and self._error is None and self.is_open
 
     async def exchange(
         self,

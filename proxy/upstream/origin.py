@@ -12,7 +12,7 @@ from proxy.config.settings import EndpointOverrides, ProtocolSettings, Provider,
 from proxy.upstream.credentials import credential_headers, credential_url
 from proxy.upstream.dial import Dialer, OutgoingProxy
 from proxy.upstream.pool import Pool
-from proxy.wire import HANDSHAKE, NOT_FORWARDED, Head, request_lines
+from proxy.wire import HANDSHAKE, NOT_FORWARDED, Head
 
 _PORTS = {"http": 80, "https": 443}
 _SWITCH = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -44,12 +44,12 @@ class RequestTemplate:
     def head(self, client: Head, length: int | None) -> bytes:
         """The head of a POST whose body has this many bytes; None sends it in chunks."""
         framing = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
-        lines = request_lines(client, self._dropped)
+        lines = client.lines_without(self._dropped)
         return b"POST %b%b%b%b\r\n\r\n" % (self._start, lines, self._own_lines, framing)
 
     def handshake(self, client: Head) -> bytes:
         """The head of a request for a WebSocket, with what the client says in its own handshake."""
-        lines = request_lines(client, self._dropped - HANDSHAKE)
+        lines = client.lines_without(self._dropped - HANDSHAKE)
         return b"GET %b%b%b%b\r\n" % (self._start, lines, self._own_lines, _SWITCH)
 
 

@@ -61,6 +61,13 @@ class AnswerParser:
     )
 
     def __init__(self) -> None:
+        self.status = 0
+        self.head = _NO_HEAD
+        self.length: int | None = None
+        self.has_switched = False
+        self._fields: list[Field] = []
+        self._is_interim = False
+        self._ends_with_connection = False
         self.pieces: list[bytes] = []
         # llhttp hands over each piece of a body with one call: the cheapest there is.
         self.on_body = self.pieces.append
@@ -70,19 +77,11 @@ class AnswerParser:
 
     def begin(self, *, may_switch: bool = False) -> None:
         """Expect an answer; it may be a 101 only if that was asked for."""
-        self.status = 0
-        self.reason = b""
-        self.head = _NO_HEAD
-        self._fields: list[Field] = []
-        self.length: int | None = None
         self.has_head = False
-        self.has_switched = False
         self.is_complete = False
         self.stays_open = False
         self.received = 0
-        self.pieces.clear()
-        self._is_interim = False
-        self._ends_with_connection = False
+        self.reason = b""
         self._asked_to_switch = may_switch
 
     def feed(self, data: bytes) -> None:
@@ -158,9 +157,11 @@ class AnswerParser:
 
     def on_message_complete(self) -> None:
         """The answer is whole, or it was an interim one (RFC 9110 §15.2), of which nothing is kept."""
+        if self._fields:
+            self._fields = []
         if self._is_interim:
             self._is_interim = False
-            self._fields, self.reason = [], b""
+            self.reason = b""
         elif not self.has_switched:
             self.is_complete = True
             self.stays_open = self._parser.should_keep_alive() and not self._ends_with_connection
@@ -169,6 +170,8 @@ class AnswerParser:
         """How the body ends; raises `InvalidAnswerError` where that is in doubt."""
         length = self.head.values.get(b"content-length")
         coding = self.head.values.get(b"transfer-encoding")
+        self.length = None
+        self._ends_with_connection = False
         if coding is not None:
             if length is not None or coding.strip().lower() != b"chunked":
                 raise InvalidAnswerError(_UNSAFE)

@@ -92,7 +92,7 @@ class Pool:
         """The connection that rested last, if one rests that can still be used."""
         while self._resting:
             connection, _ = self._resting.popitem()
-            if connection.is_reusable:
+            if connection.is_open:
                 self._busy.add(connection)
                 return connection
             connection.close()

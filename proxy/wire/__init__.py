@@ -8,8 +8,6 @@ from proxy.wire.headers import (
     NOT_RETURNED,
     Field,
     Head,
-    request_lines,
-    response_lines,
 )
 from proxy.wire.json_model import ModelInBody, find_model, splice_model
 from proxy.wire.model_name import check_model_name
@@ -37,7 +35,5 @@ __all__ = [
     "error_event",
     "find_model",
     "parse_call",
-    "request_lines",
-    "response_lines",
     "splice_model",
 ]

@@ -12,30 +12,6 @@ Field = tuple[bytes, bytes, bytes]
 """A name in lower case, by which it is looked up, and the name and the value as they stood on the wire."""
 
 
-class Head:
-    """The header fields of one message.
-
-    Attributes:
-        fields: in order.
-        values: by lower-case name; of several fields of one name, combined (RFC 9110 §5.3).
-    """
-
-    __slots__ = ("fields", "values")
-
-    def __init__(self, fields: Sequence[Field]) -> None:
-        self.fields = fields
-        self.values = {plain: value for plain, _, value in fields}
-        if len(self.values) < len(fields):
-            together: dict[bytes, list[bytes]] = {}
-            for plain, _, value in fields:
-                together.setdefault(plain, []).append(value)
-            self.values = {plain: b", ".join(values) for plain, values in together.items()}
-
-    def text(self, name: bytes) -> str:
-        """A value as text, "" if there is none. Its bytes may be any; ISO-8859-1 has a character for each."""
-        return self.values.get(name, b"").decode("latin-1")
-
-
 _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
@@ -55,42 +31,54 @@ NOT_RETURNED = _HOP_BY_HOP | {b"proxy-authenticate", b"proxy-authentication-info
 """Fields of a provider's answer that no client gets to see."""
 
 # What `Connection` says in nearly every message, of fields that are dropped anyway.
-_USUAL_OPTIONS = frozenset({None, b"keep-alive", b"Keep-Alive", b"close"})
+_USUAL_OPTIONS = frozenset({b"keep-alive", b"Keep-Alive", b"close"})
 
 
-def request_lines(head: Head, dropped: frozenset[bytes] = NOT_FORWARDED) -> bytes:
-    """The fields of a client's request that go to the provider.
-
-    The body is forwarded decompressed, so its Content-Encoding doesn't go along.
+class Head:
+    """The header fields of one message.
 
     Args:
-        head: as the client sent it.
-        dropped: names in lower case, those of `NOT_FORWARDED` among them.
+        fields: in order, free of control characters (the parsers refuse them).
+
+    Attributes:
+        fields: the same.
+        values: by lower-case name; of several fields of one name, combined (RFC 9110 §5.3).
     """
-    if (options := head.values.get(b"connection")) not in _USUAL_OPTIONS:
-        dropped |= _named(options)
-    return b"".join(
-        [
-            b"%b: %b\r\n" % (name, value)
-            for plain, name, value in head.fields
-            # Some servers read an underscore as a hyphen; such a double must not bring a dropped field back.
-            if plain not in dropped and (b"_" not in plain or plain.replace(b"_", b"-") not in dropped)
-        ]
-    )
+
+    __slots__ = ("_lines", "_lines_without", "fields", "values")
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self.fields = fields
+        self.values = {plain: value for plain, _, value in fields}
+        if len(self.values) < len(fields):
+            self.values = _combined(fields)
+        self._lines_without: frozenset[bytes] | None = None
+        self._lines = b""
+
+    def text(self, name: bytes) -> str:
+        """A value as text, "" if there is none. Its bytes may be any; ISO-8859-1 has a character for each."""
+        return self.values.get(name, b"").decode("latin-1")
+
+    def lines_without(self, dropped: frozenset[bytes]) -> bytes:
+        """The fields as lines of a head, without those of the `dropped` names and those that `Connection` names."""
+        # A client's head may come again and again, and then mostly goes to the same place.
+        if self._lines_without is not dropped:
+            self._lines_without = dropped
+            if (options := self.values.get(b"connection")) and options not in _USUAL_OPTIONS:
+                dropped = dropped.union(option.strip().lower() for option in options.split(b","))
+            self._lines = b"".join(
+                [
+                    b"%b: %b\r\n" % (name, value)
+                    for plain, name, value in self.fields
+                    # Some servers read an underscore as a hyphen; such a double must not bring a dropped field back.
+                    if plain not in dropped and (b"_" not in plain or plain.replace(b"_", b"-") not in dropped)
+                ]
+            )
+        return self._lines
 
 
-def response_lines(head: Head, dropped: frozenset[bytes] = NOT_RETURNED) -> bytes:
-    """The fields of a provider's answer that go to the client.
-
-    Args:
-        head: as the provider sent it, free of control characters (the parser refuses them).
-        dropped: names in lower case, those of `NOT_RETURNED` among them.
-    """
-    if (options := head.values.get(b"connection")) not in _USUAL_OPTIONS:
-        dropped |= _named(options)
-    return b"".join([b"%b: %b\r\n" % (name, value) for plain, name, value in head.fields if plain not in dropped])
-
-
-def _named(options: bytes | None) -> frozenset[bytes]:
-    """The fields that `Connection` names."""
-    return frozenset([option.strip().lower() for option in (options or b"").split(b",")])
+def _combined(fields: Sequence[Field]) -> dict[bytes, bytes]:
+    together: dict[bytes, list[bytes]] = {}
+    for plain, _, value in fields:
+        together.setdefault(plain, []).append(value)
+    return {plain: b", ".join(values) for plain, values in together.items()}
