@@ -18,11 +18,12 @@ from proxy.wire import Field, Head
 # One field of a head; the same for the request line, which holds the path.
 _FIELD_BYTES = 16 * 1024
 _FIELDS = 128
-# A head and what was read together with it: two of the event loop's reads.
+# A head and what was read together with it: two of the event loop's reads. The same for what stands between the pieces
+# of a body (chunk extensions), and for a trailer.
 _HEAD_BYTES = 512 * 1024
 # How many heads are learnt in a row that don't come again: some clients' never do.
 _LESSONS = 4
-_ORIGIN = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+_ORIGIN = re.compile(r"https?://([^/?#]+)", re.IGNORECASE)
 # RFC 3986 §3.2: a host and a port, without a user, a path or a list of them.
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%-]*(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
 
@@ -68,6 +69,7 @@ class RequestParser:
         "_known",
         "_lessons",
         "_parser",
+        "_piece_bytes",
         "_target",
         "incoming",
         "requests",
@@ -78,7 +80,7 @@ class RequestParser:
         self._client = client
         self._target = b""
         self._fields: list[Field] = []
-        self._head_bytes = 0
+        self._head_bytes = self._piece_bytes = 0
         self.incoming: Request | None = None
         self.requests: deque[Request] = deque()
         self._has_left_http = False
@@ -99,7 +101,9 @@ class RequestParser:
     def _parse(self, data: bytes) -> None:
         is_between = self.incoming is None and not self._target
         known = len(self.requests)
-        self._head_bytes = len(data) + (self._head_bytes if self._target else 0)
+        self._known = None
+        self._piece_bytes = len(data)
+        self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -109,9 +113,8 @@ class RequestParser:
         except httptools.HttpParserError as error:
             message = f"The request is not valid HTTP/1.1 ({type(error).__name__})."
             raise BadRequestError(message) from error
-        if self._target and self._head_bytes > _HEAD_BYTES:
+        if (self._head_bytes > _HEAD_BYTES and (self._target or self.incoming)) or len(self._fields) > _FIELDS:
             raise _too_large()
-        self._known = None
         if is_between and self._lessons and len(self.requests) == known + 1:
             self._lessons -= 1
             self._known = KnownHead.learn(data, self.requests[-1])
@@ -120,6 +123,9 @@ class RequestParser:
 
     def on_url(self, target: bytes) -> None:
         """The request's target, or a part of it."""
+        if not self._target:
+            # A head begins; it may be all of this piece.
+            self._head_bytes = self._piece_bytes
         self._target += target
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
@@ -131,22 +137,32 @@ class RequestParser:
         raw_target, self._target = self._target, b""
         # What else comes as a field belongs to the trailer.
         fields, self._fields = self._fields, []
+        if self.incoming is not None:
+            # The head that has the body of a request to upgrade read: see `_leave_http`.
+            return
         if len(fields) > _FIELDS or (self._head_bytes > _FIELD_BYTES and _is_too_large(raw_target, fields)):
             raise _too_large()
         parser, version = self._parser, self._parser.get_http_version()
         if version not in {"1.1", "1.0"}:
             raise BadRequestError("The request's HTTP version is not 1.1 or 1.0.")
-        path, _, query = _origin_form(raw_target.decode("utf-8", "surrogateescape")).partition("?")
-        request = Request(self._flow, self._client, parser.get_method().decode(), path, query, Head(fields))
+        method = parser.get_method().decode()
+        path, _, query = _origin_form(method, raw_target.decode("utf-8", "surrogateescape")).partition("?")
+        request = Request(self._flow, self._client, method, path, query, Head(fields))
         request.is_1_1 = version == "1.1"
         # In HTTP/1.0 it takes the word of both sides (RFC 9112 §9.3), and nobody who speaks it misses it.
         request.keep_alive = request.is_1_1 and parser.should_keep_alive()
         _take_framing(request)
+        if request.is_1_1 and b"upgrade" in request.head.values and parser.should_upgrade():
+            request.upgrade = request.head.text(b"upgrade").strip().lower()
+            if request.is_websocket and request.has_body:
+                raise BadRequestError("A request for a WebSocket has no body.")
+        self._head_bytes = 0
         self.incoming = request
         self.requests.append(request)
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
+        self._head_bytes = 0
         if self.incoming is not None:
             self.incoming.feed(piece)
 
@@ -154,25 +170,35 @@ class RequestParser:
         """The request is whole; the fields of its trailer, if any, are dropped."""
         if self._fields:
             self._fields = []
-        if self.incoming is not None and not self.incoming.is_websocket:
-            self.incoming.end()
-            self.incoming = None
+        if (request := self.incoming) is None:
+            return
+        # llhttp takes all behind the head of a request to upgrade for the other protocol's.
+        if self._parser.should_upgrade() and (request.is_websocket or request.has_body):
+            return
+        request.end()
+        self.incoming = None
 
     def _leave_http(self, behind: bytes) -> None:
         """A request asked for another protocol: it gets a WebSocket, or what it would have got without asking."""
-        if self.incoming is not None:
+        if (request := self.incoming) is not None and request.is_websocket:
             self._has_left_http = True
         else:
             self._parser = httptools.HttpRequestParser(self)
+            if request is not None:
+                length = b"Content-Length: %d" % (request.content_length or 0)
+                framing = b"Transfer-Encoding: chunked" if request.is_chunked else length
+                self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
         if behind:
             self.feed(behind)
 
 
-def _origin_form(target: str) -> str:
+def _origin_form(method: str, target: str) -> str:
     """The path and query of a target; an absolute one is taken as well (RFC 9112 §3.2.2)."""
-    if not target.startswith("/") and target != "*":
+    if method == "CONNECT":
+        raise BadRequestError("CONNECT asks for a way to another server, which there is none through here.")
+    if not target.startswith("/") and (target != "*" or method != "OPTIONS"):
         origin = _ORIGIN.match(target)
-        if origin is None:
+        if origin is None or not _HOST.fullmatch(origin[1].encode("utf-8", "surrogateescape")):
             raise BadRequestError("The request's target is neither a path nor an absolute URL.")
         target = target[origin.end() :]
         if not target.startswith("/"):
@@ -189,7 +215,7 @@ def _take_framing(request: Request) -> None:
     if host is None:
         if request.is_1_1:
             raise BadRequestError("The request has no Host.")
-    elif not _HOST.fullmatch(host):
+    elif not _HOST.fullmatch(host.strip(b" \t")):
         raise BadRequestError("The request's Host is not one host and a port.")
     if (length := values.get(b"content-length")) is not None:
         request.content_length = int(length)
@@ -201,8 +227,6 @@ def _take_framing(request: Request) -> None:
         request.is_chunked = True
     if b"expect" in values:
         request.awaits_invitation = request.is_1_1 and values[b"expect"].strip().lower() == b"100-continue"
-    if b"upgrade" in values:
-        request.upgrade = request.head.text(b"upgrade").strip().lower()
 
 
 def _is_too_large(target: bytes, fields: list[Field]) -> bool:

@@ -80,6 +80,11 @@ class Request:
         )
 
     @property
+    def has_body(self) -> bool:
+        """Whether a body was announced."""
+        return self.is_chunked or bool(self.content_length)
+
+    @property
     def is_websocket(self) -> bool:
         """Whether the client asks for a WebSocket (RFC 6455 §4.1)."""
         return self.upgrade == "websocket" and self.method == "GET"
