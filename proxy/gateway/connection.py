@@ -19,6 +19,7 @@ from proxy.errors import InvalidRequestError, ProxyError
 from proxy.gateway.parser import RequestParser
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
+from proxy.outbox import Outbox
 from proxy.wire import Head
 
 _log = logging.getLogger("pointsman.server")
@@ -40,12 +41,14 @@ class Connections:
 
     Attributes:
         open: every connection.
+        outbox: what is written to them.
         is_stopping: whether each connection ends with the answer under way.
     """
 
     def __init__(self, handle: Handler, client_idle_s: float) -> None:
         self.handle = handle
         self.client_idle_s = client_idle_s
+        self.outbox = Outbox(asyncio.get_running_loop())
         self.is_stopping = False
         self.open: set[ClientConnection] = set()
 
@@ -149,7 +152,7 @@ class ClientConnection(asyncio.Protocol):
     def invite_body(self) -> None:
         """Tell the client that its body is wanted."""
         if self._transport is not None:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._all.outbox.write(self._transport, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # What the listener asks for.
 
@@ -157,6 +160,7 @@ class ClientConnection(asyncio.Protocol):
         """End the connection, after the answer under way; gives the task to wait for, if there is one."""
         if self._response is None:
             if self._transport is not None:
+                self._all.outbox.flush()
                 self._transport.close()
             return None
         self._response.is_last = True
@@ -176,7 +180,7 @@ class ClientConnection(asyncio.Protocol):
         """Answer requests as long as there can be a further one."""
         handle = self._all.handle
         while (request := await self._next()) is not None and (transport := self._transport) is not None:
-            self._response = response = Response(transport, request)
+            self._response = response = Response(transport, self._all.outbox, request)
             try:
                 await handle(request, response)
             except Exception:  # noqa: BLE001 - a fault of ours: the only place where a traceback is right
@@ -208,6 +212,7 @@ class ClientConnection(asyncio.Protocol):
         """End the connection as it has to be ended."""
         if self._transport is None:
             return
+        self._all.outbox.flush()
         if not response.is_complete:
             response.cut()
         elif request.is_complete:
@@ -226,12 +231,13 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is not None:
             _log.info("A client sent a request that can't be parsed: %s", error.message)
             request = Request(self, "-", "POST", "/", "", Head(()))
-            Response(self._transport, request).error(error, None, f"req_{token_hex(12)}")
+            Response(self._transport, self._all.outbox, request).error(error, None, f"req_{token_hex(12)}")
             self._linger()
 
     def _linger(self) -> None:
         """Close, but not before the client has had time to see the answer instead of a reset (RFC 9112 §9.6)."""
         if self._transport is not None:
+            self._all.outbox.flush()
             self._is_lingering = True
             self.resume_body()
             self._deadline.set(_LINGER_S)

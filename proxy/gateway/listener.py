@@ -26,9 +26,11 @@ class Listener:
 
     def __init__(self, address: Address, handle: Handler, client_idle_s: float) -> None:
         self.address = address
-        self._connections = Connections(handle, client_idle_s)
+        self._handle = handle
+        self._client_idle_s = client_idle_s
 
     async def __aenter__(self) -> Self:
+        self._connections = Connections(self._handle, self._client_idle_s)
         self._server = await asyncio.get_running_loop().create_server(
             lambda: ClientConnection(self._connections),
             self.address.host,

@@ -13,6 +13,7 @@ from typing import Protocol as Interface
 
 from proxy.errors import MethodNotAllowedError, Protocol, ProxyError, error_body
 from proxy.gateway.request import Request
+from proxy.outbox import Outbox
 
 _CLOSE = b"Connection: close\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -48,6 +49,7 @@ class Response:
 
     Args:
         transport: the connection to the client.
+        outbox: what is written to clients.
         request: what is answered.
 
     Attributes:
@@ -65,8 +67,9 @@ class Response:
     source: Source | None = None
     _is_chunked = False
 
-    def __init__(self, transport: asyncio.Transport, request: Request) -> None:
+    def __init__(self, transport: asyncio.Transport, outbox: Outbox, request: Request) -> None:
         self._transport = transport
+        self._outbox = outbox
         self._request = request
 
     def whole(self, status: int, reason: bytes, lines: bytes, body: bytes) -> None:
@@ -74,8 +77,9 @@ class Response:
         length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
         head = self._head(status, reason, lines, length)
         if len(body) <= _JOINED_BYTES:
-            self._transport.write(head + body)
+            self._outbox.write(self._transport, head + body)
         else:
+            self._outbox.flush()
             self._transport.writelines((head, body))
         self.is_complete = True
 
@@ -93,27 +97,28 @@ class Response:
                 framing = _CHUNKED
             else:
                 self.is_last = True
-        self._transport.write(self._head(status, reason, lines, framing))
+        self._outbox.write(self._transport, self._head(status, reason, lines, framing))
 
     def write(self, data: bytes) -> None:
         """Send the next piece, which is not empty."""
         if not self._is_chunked:
-            self._transport.write(data)
+            self._outbox.write(self._transport, data)
         elif len(data) <= _JOINED_BYTES:
-            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self._outbox.write(self._transport, b"%x\r\n%b\r\n" % (len(data), data))
         else:
+            self._outbox.flush()
             self._transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
 
     def end(self) -> None:
         """Say that the answer is complete."""
         if self._is_chunked:
-            self._transport.write(_LAST_CHUNK)
+            self._outbox.write(self._transport, _LAST_CHUNK)
         self.is_complete = True
 
     def raw(self, data: bytes) -> None:
         """Send bytes that are framed already."""
         self.has_begun = True
-        self._transport.write(data)
+        self._outbox.write(self._transport, data)
 
     def error(self, error: ProxyError, protocol: Protocol | None, request_id: str) -> None:
         """Answer with an error of the proxy's own, in the shape of the client's protocol."""
@@ -127,6 +132,7 @@ class Response:
 
     def cut(self) -> None:
         """Close the connection without the end that the answer's framing asks for."""
+        self._outbox.flush()
         if self._request.is_1_1:
             self._transport.close()
         else:

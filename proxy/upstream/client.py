@@ -14,6 +14,7 @@ from typing import Self
 
 from proxy.config.settings import Provider
 from proxy.errors import Protocol, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from proxy.outbox import Outbox
 from proxy.routing import RoutingTarget
 from proxy.upstream.broken import BrokenError, SilenceError
 from proxy.upstream.connection import Connection
@@ -122,6 +123,7 @@ class Upstream:
         self._warming: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
+        self._outbox = Outbox(asyncio.get_running_loop())
         for name, provider in self._providers.items():
             for protocol, settings in provider.protocols.items():
                 self._origins[name, protocol] = Origin(provider, settings, self._tls[name])
@@ -193,7 +195,12 @@ class Upstream:
             connection = pool.take() or await pool.acquire(timeouts.connect_s)
             try:
                 await connection.exchange(
-                    head, body, limit_s=timeouts.first_byte_s, chunked=chunked, may_switch=may_switch
+                    head,
+                    body,
+                    outbox=self._outbox,
+                    limit_s=timeouts.first_byte_s,
+                    chunked=chunked,
+                    may_switch=may_switch,
                 )
             except BaseException:
                 pool.drop(connection)

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 from proxy.deadline import Deadline
+from proxy.outbox import Outbox
 from proxy.upstream.broken import BrokenError, Phase, SilenceError
 from proxy.upstream.parser import AnswerParser, InvalidAnswerError
-from proxy.upstream.requests import Buffer, Sink
+from proxy.upstream.requests import Body, Sink
 
 # What may wait here for its reader before reading from the provider pauses.
 _BUFFER_BYTES = 128 * 1024
@@ -64,7 +65,8 @@ class Connection(asyncio.Protocol):
     async def exchange(
         self,
         head: bytes,
-        body: tuple[Buffer, ...] | AsyncIterator[bytes],
+        body: Body,
+        outbox: Outbox,
         *,
         limit_s: float,
         chunked: bool = False,
@@ -75,6 +77,7 @@ class Connection(asyncio.Protocol):
         Args:
             head: the request's head, complete.
             body: all of it in pieces, or a stream.
+            outbox: what is written to providers.
             limit_s: how long the provider may be silent from the last byte that it was sent.
             chunked: whether a stream goes in chunks; otherwise the head announces its length.
             may_switch: whether the request asks for another protocol, so that the answer may be a 101.
@@ -90,7 +93,7 @@ class Connection(asyncio.Protocol):
         if isinstance(body, tuple):
             pieces = (head, *body)
             if sum(map(len, pieces)) <= _JOINED_BYTES:
-                self.transport.write(b"".join(pieces))
+                outbox.write(self.transport, b"".join(pieces))
             else:
                 self.transport.writelines(pieces)
         else:

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from proxy.app import Proxy
+from proxy.outbox import Outbox
 from proxy.upstream.broken import BrokenError, Phase, SilenceError
 from proxy.upstream.connection import Connection
 from proxy.upstream.dial import Dialer
@@ -206,7 +207,9 @@ async def test_a_break_knows_how_far_it_had_come(
 
 async def exchange(connection: Connection) -> None:
     """One whole exchange."""
-    await connection.exchange(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", (), limit_s=5)
+    await connection.exchange(
+        b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", (), Outbox(asyncio.get_running_loop()), limit_s=5
+    )
     while await connection.read(5):
         pass
 
