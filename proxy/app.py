@@ -1,6 +1,7 @@
 """The composition root: builds the program out of its rooms, runs it, and stops it without losing a request."""
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -18,6 +19,7 @@ from proxy.telemetry import logging_to_stderr
 from proxy.upstream import Upstream
 
 _ADMIN = "/admin"
+_OBJECTS_BETWEEN_COLLECTIONS = 25_000
 
 
 class StartError(Exception):
@@ -142,12 +144,23 @@ async def run_until_signal(proxy: Proxy) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     async with proxy:
+        _tune_garbage_collection()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         print(proxy, flush=True)  # noqa: T201
         await stop.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, proxy.hurry)
+
+
+def _tune_garbage_collection() -> None:
+    """Look for cycles less often, and never among what lives as long as the process.
+
+    A request leaves none behind, but the objects of hundreds under way would be looked through again and again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
 
 
 def event_loop() -> asyncio.AbstractEventLoop:

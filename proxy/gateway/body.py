@@ -72,7 +72,9 @@ class BufferedBody:
 
     def payload(self, model_id: str) -> Payload:
         """The body, all bytes as they were save those of the model."""
-        pieces = (self._body,) if self._found is None else splice_model(self._body, self._found, model_id)
+        if self._found is None:
+            return Payload((self._body,), len(self._body))
+        pieces = splice_model(self._body, self._found, model_id)
         return Payload(pieces, sum(map(len, pieces)))
 
     async def close(self) -> None:

@@ -46,38 +46,22 @@ class Outcome:
         error: why it failed, if it did, in words without secrets.
     """
 
-    __slots__ = (
-        "_number",
-        "attempts",
-        "body_bytes",
-        "client",
-        "ending",
-        "error",
-        "first_byte_s",
-        "method",
-        "model",
-        "path",
-        "started",
-        "status",
-        "target",
-        "usage",
-    )
+    model: str | None = None
+    target: RoutingTarget | None = None
+    attempts = 0
+    status = 0
+    first_byte_s: float | None = None
+    body_bytes = 0
+    usage: UsageWatch | None = None
+    ending = Ending.CLIENT_GONE
+    error: str | None = None
+    _number = 0
 
     def __init__(self, client: str, method: str, path: str) -> None:
         self.client = client
         self.method = method
         self.path = path
         self.started = time.monotonic()
-        self.model: str | None = None
-        self.target: RoutingTarget | None = None
-        self.attempts = 0
-        self.status = 0
-        self.first_byte_s: float | None = None
-        self.body_bytes = 0
-        self.usage: UsageWatch | None = None
-        self.ending = Ending.CLIENT_GONE
-        self.error: str | None = None
-        self._number = 0
 
     @property
     def id(self) -> str:

@@ -100,8 +100,10 @@ class Connection(asyncio.Protocol):
             self.transport.write(head)
             self._is_sending = True
             self._sender = self._loop.create_task(self._send(body, chunked=chunked))
-        while self._error is None and not self.answer.has_head:
-            await self._wait()
+        while not self.answer.has_head and self._error is None:
+            self._deadline.set(limit_s)
+            self._waiter = self._loop.create_future()
+            await self._waiter
         # Also where the head came together with what is wrong behind it: nothing has been passed on yet.
         if self._error is not None:
             raise self._error
@@ -114,7 +116,9 @@ class Connection(asyncio.Protocol):
                 return b""
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            self._deadline.set(limit_s)
+            self._waiter = self._loop.create_future()
+            await self._waiter
         data = self.answer.take()
         self.resume()
         return data
@@ -232,18 +236,11 @@ class Connection(asyncio.Protocol):
 
     # How it waits, and fails.
 
-    async def _wait(self) -> None:
-        """Wait until something comes, or the provider was silent for too long."""
-        self._waiter = self._loop.create_future()
-        self._deadline.set(self._limit_s)
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        """End the wait of whoever waits for something to come."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _end_sink(self) -> None:
         sink, self._sink = self._sink, None
@@ -252,7 +249,8 @@ class Connection(asyncio.Protocol):
 
     def _silent(self) -> None:
         """The time limit of the last wait is over."""
-        if self._waiter is None and (self._sink is None or self._is_paused):
+        is_awaited = self._waiter is not None and not self._waiter.done()
+        if not is_awaited and (self._sink is None or self._is_paused):
             # Nobody waits any more, or the silence is not the provider's.
             return
         unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
