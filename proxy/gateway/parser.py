@@ -25,7 +25,7 @@ _HEAD_BYTES = 512 * 1024
 _LESSONS = 4
 _ORIGIN = re.compile(r"https?://([^/?#]+)", re.IGNORECASE)
 # RFC 3986 §3.2: a host and a port, without a user, a path or a list of them.
-_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%-]*(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%-]+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
 
 
 class BadRequestError(InvalidRequestError):

@@ -242,6 +242,8 @@ def test_what_has_no_end_is_refused(start: bytes, endless: bytes) -> None:
 
 REFUSED = {
     "no Host": b"GET / HTTP/1.1\r\n\r\n",
+    "an empty Host": b"GET / HTTP/1.1\r\nHost: \r\n\r\n",
+    "a port alone": b"GET / HTTP/1.1\r\nHost: :80\r\n\r\n",
     "two Hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
     "a list of hosts": b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
     "a user at the host": b"GET / HTTP/1.1\r\nHost: u@a\r\n\r\n",
