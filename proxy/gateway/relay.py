@@ -49,8 +49,9 @@ async def relay(answer: Answer, response: Response, added: bytes, call: Call, ou
         outcome.usage = UsageWatch(body)
         outcome.ending = Ending.COMPLETE
         return
-    response.begin(answer.status, answer.reason, lines, answer.length)
-    stream = _Stream(answer, response, outcome)
+    first = answer.take()
+    response.begin(answer.status, answer.reason, lines, answer.length, first)
+    stream = _Stream(answer, response, outcome, first)
     broken = await stream.over
     if broken is None:
         outcome.ending = Ending.COMPLETE
@@ -77,18 +78,22 @@ class _Stream:
 
     __slots__ = ("_outcome", "_response", "_usage", "over", "tail")
 
-    def __init__(self, answer: Answer, response: Response, outcome: Outcome) -> None:
+    def __init__(self, answer: Answer, response: Response, outcome: Outcome, first: bytes) -> None:
         self._outcome = outcome
         self._usage = outcome.usage = UsageWatch()
         self._response = response
         self.tail = b""
         self.over: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        self._note(first)
         response.source = answer
         answer.pour(self)
 
     def write(self, data: bytes) -> None:
         """Pass on the next piece."""
         self._response.write(data)
+        self._note(data)
+
+    def _note(self, data: bytes) -> None:
         self.tail = data if len(data) >= BOUNDARY_BYTES else self.tail[-BOUNDARY_BYTES:] + data
         self._outcome.body_bytes += len(data)
         self._usage.feed(data)

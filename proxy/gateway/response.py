@@ -22,6 +22,10 @@ _LAST_CHUNK = b"0\r\n\r\n"
 _JOINED_BYTES = 16 * 1024
 
 
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
 def date_line() -> bytes:
     """The `Date` of an answer that has none (RFC 9110 §6.6.1), as a line of its head."""
     return _date_line_at(int(time.time()))
@@ -83,10 +87,11 @@ class Response:
             self._transport.writelines((head, body))
         self.is_complete = True
 
-    def begin(self, status: int, reason: bytes, lines: bytes, length: int | None) -> None:
+    def begin(self, status: int, reason: bytes, lines: bytes, length: int | None, first: bytes) -> None:
         """Begin an answer whose body comes in pieces; without a `length` in bytes it goes in chunks.
 
-        A client that speaks only HTTP/1.0 gets it without framing, up to the end of its connection.
+        A client that speaks only HTTP/1.0 gets it without framing, up to the end of its connection. What is here of the
+        body already, the `first` piece if there is one, goes out together with the head.
         """
         framing = b""
         if length is not None:
@@ -97,14 +102,20 @@ class Response:
                 framing = _CHUNKED
             else:
                 self.is_last = True
-        self._outbox.write(self._transport, self._head(status, reason, lines, framing))
+        head = self._head(status, reason, lines, framing)
+        if first and len(first) <= _JOINED_BYTES:
+            self._outbox.write(self._transport, head + (_chunk(first) if self._is_chunked else first))
+            return
+        self._outbox.write(self._transport, head)
+        if first:
+            self.write(first)
 
     def write(self, data: bytes) -> None:
         """Send the next piece, which is not empty."""
         if not self._is_chunked:
             self._outbox.write(self._transport, data)
         elif len(data) <= _JOINED_BYTES:
-            self._outbox.write(self._transport, b"%x\r\n%b\r\n" % (len(data), data))
+            self._outbox.write(self._transport, _chunk(data))
         else:
             self._outbox.flush()
             self._transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))

@@ -132,9 +132,10 @@ def _check_utf8(body: bytes) -> None:
 
 def _spans(body: bytes) -> tuple[tuple[int, int], ...]:
     """Where the top-level values of `model` stand in a valid document that has at least one."""
-    # From behind, since CPython searches in this direction three times as fast.
+    # From behind, since CPython searches in this direction three times as fast; for a single byte faster still, and an
+    # encoded image has no escape at all.
     place = body.rfind(_KEY)
-    if place < 0 or body.rfind(_KEY, 0, place) >= 0 or body.rfind(_ESCAPED_LETTER) >= 0:
+    if place < 0 or body.rfind(_KEY, 0, place) >= 0 or (b"\\" in body and body.rfind(_ESCAPED_LETTER) >= 0):
         return tuple(_top_level_spans(body))
     # The decoder found the key at the top level, and this is the only place where it can be.
     if plain := _PLAIN.match(body, place):
