@@ -1,6 +1,7 @@
 """Writing to many peers at a stretch."""
 
 import asyncio
+from collections.abc import Sequence
 
 
 class Outbox:
@@ -33,8 +34,15 @@ class Outbox:
         self._loop.call_soon(self._end_turn)
         if self._last_count > 1:
             self._waiting.append((transport, data))
-        else:
+        elif not transport.is_closing():
+            # A peer may go away in the same turn; uvloop's transports take nothing from then on.
             transport.write(data)
+
+    def writelines(self, transport: asyncio.Transport, pieces: Sequence[bytes]) -> None:
+        """Send large pieces without joining them, at once."""
+        self.flush()
+        if not transport.is_closing():
+            transport.writelines(pieces)
 
     def flush(self) -> None:
         """Send what waits: before anything is done to a transport by another way."""

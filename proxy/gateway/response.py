@@ -83,8 +83,7 @@ class Response:
         if len(body) <= _JOINED_BYTES:
             self._outbox.write(self._transport, head + body)
         else:
-            self._outbox.flush()
-            self._transport.writelines((head, body))
+            self._outbox.writelines(self._transport, (head, body))
         self.is_complete = True
 
     def begin(self, status: int, reason: bytes, lines: bytes, length: int | None, first: bytes) -> None:
@@ -117,8 +116,7 @@ class Response:
         elif len(data) <= _JOINED_BYTES:
             self._outbox.write(self._transport, _chunk(data))
         else:
-            self._outbox.flush()
-            self._transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+            self._outbox.writelines(self._transport, (b"%x\r\n" % len(data), data, b"\r\n"))
 
     def end(self) -> None:
         """Say that the answer is complete."""
