@@ -1,0 +1,145 @@
+"""The run itself: a proxy between faulty clients and a faulty provider, and what is there before and after."""
+
+import asyncio
+import gc
+import logging
+import random
+import socket
+import time
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from proxy.app import Proxy
+from proxy.config import settings_from
+from tests.chaos.clients import MANNERS, Client
+from tests.chaos.provider import FAULTS, FaultyProvider
+
+_AT_ONCE = 100
+
+
+class Census(NamedTuple):
+    """What a process holds that should be as it was."""
+
+    files: int
+    tasks: int
+    objects: dict[str, int]
+    """The proxy's own, by class."""
+    resident_mib: float
+
+
+class Report(NamedTuple):
+    """How a run went."""
+
+    before: Census
+    warm: Census
+    after: Census
+    ends: Counter[str]
+    """How the requests ended, by the client's manner."""
+    faults: list[str]
+    """What should not have happened: exceptions that nobody caught, errors in the log, wrong answers."""
+    left_open: dict[str, int]
+    seconds: float
+
+
+async def census() -> Census:
+    """Count what is here now."""
+    for _ in range(2):
+        gc.collect()
+        # Generators that nobody iterates any more are closed by the event loop.
+        await asyncio.sleep(0.01)
+    ours = Counter(
+        type(each).__qualname__ for each in gc.get_objects() if str(type(each).__module__).startswith("proxy.")
+    )
+    return Census(_files(), len(asyncio.all_tasks()), dict(ours), _resident_mib())
+
+
+def _files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _resident_mib() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1024 / 1024
+
+
+class _Errors(logging.Handler):
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._faults = faults
+
+    def emit(self, record: logging.LogRecord) -> None:
+        cause = record.exc_info[1] if record.exc_info else None
+        self._faults.append(f"{record.getMessage()} {cause!r}")
+
+
+async def run(requests: int, seed: int = 0) -> Report:
+    """Send that many requests, each with a client's manner and a provider's fault taken by chance."""
+    chance, faults, ends = random.Random(seed), list[str](), Counter[str]()
+    log, errors = logging.getLogger(), _Errors(faults)
+    log.addHandler(errors)
+    began = time.monotonic()
+    try:
+        async with AsyncExitStack() as stack:
+            with socket.socket() as unused:
+                unused.bind(("127.0.0.1", 0))
+                nobody = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+            provider = await stack.enter_async_context(FaultyProvider())
+            timeouts = {"first_byte_s": 0.3, "idle_s": 0.3, "connect_s": 2}
+            up = {"base_url": f"{provider.origin}/v1", "timeouts": timeouts, "limits": {"keepalive_s": 0.5}}
+            sections = {
+                "server": {"listen": "127.0.0.1:0", "client_idle_s": 0.4},
+                "providers": {"up": up, "nobody": {"base_url": nobody}},
+            }
+            proxy = await stack.enter_async_context(Proxy(settings_from(sections)))
+            before = await census()
+            await _send(proxy, 0, requests // 5, chance, ends, faults)
+            await _settle(proxy, provider, before)
+            warm = await census()
+            await _send(proxy, requests // 5, requests, chance, ends, faults)
+            await _settle(proxy, provider, before)
+            after = await census()
+            left_open = _open(proxy, provider)
+    finally:
+        log.removeHandler(errors)
+    return Report(before, warm, after, ends, faults, left_open, time.monotonic() - began)
+
+
+async def _send(
+    proxy: Proxy, first: int, end: int, chance: random.Random, ends: Counter[str], faults: list[str]
+) -> None:
+    numbers = iter(range(first, end))
+
+    async def work() -> None:
+        for number in numbers:
+            manner = chance.choice(list(MANNERS))
+            fault = chance.choice((*FAULTS, "refuse"))
+            client = Client(proxy.address.host, proxy.address.port, number, fault, random.Random(number))
+            try:
+                ends[f"{manner}: {await client.run(manner)}"] += 1
+            except Exception as error:  # noqa: BLE001 - each is told, none stops the run
+                faults.append(f"a client that {manner}, of a provider with {fault}: {error!r}")
+
+    await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+
+
+def _open(proxy: Proxy, provider: FaultyProvider) -> dict[str, int]:
+    """What is still under way."""
+    pools = [origin.pool for origin in proxy._upstream._origins.values()]
+    return {
+        "connections of clients": sum(len(listener._connections.open) for listener in proxy._listeners),
+        "connections to providers": sum(pool.open for pool in pools),
+        "busy connections to providers": sum(pool.busy for pool in pools),
+        "requests that wait for a connection": sum(pool.waiting for pool in pools),
+        "connections at the provider": provider.open,
+    }
+
+
+async def _settle(proxy: Proxy, provider: FaultyProvider, before: Census) -> None:
+    """Wait until nothing is under way, or for as long as the proxy's own time limits can take."""
+    try:
+        async with asyncio.timeout(20):
+            while any(_open(proxy, provider).values()) or len(asyncio.all_tasks()) > before.tasks:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pass
