@@ -206,7 +206,11 @@ class ClientConnection(asyncio.Protocol):
             self._waiter = self._loop.create_future()
             await self._waiter
             self._waiter = None
-        return requests.popleft()
+        request = requests.popleft()
+        if not requests:
+            # It may have paused because the request was here before the task was: only who reads sees the client leave.
+            self.resume_body()
+        return request
 
     def _finish(self, request: Request, response: Response) -> None:
         """End the connection as it has to be ended."""
@@ -219,6 +223,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.close()
         else:
             self._linger()
+        self._limit_rest()
 
     def _reject(self, error: InvalidRequestError) -> None:
         """Take nothing more: what comes can't be told apart any longer."""
@@ -248,6 +253,13 @@ class ClientConnection(asyncio.Protocol):
         """Nothing has come for too long, or what was left to be read came for too long."""
         if self._transport is not None and self._response is None:
             self._transport.close()
+            self._limit_rest()
+
+    def _limit_rest(self) -> None:
+        """Give up a connection that was closed, if the client doesn't take what is left to be sent."""
+        if self._transport is not None and (unsent := self._transport.get_write_buffer_size()):
+            self._unsent = unsent
+            self._stall.set(self._all.client_idle_s)
 
     def _stalled(self) -> None:
         """The client hasn't taken all that it was sent; give it up unless it takes a part of it meanwhile."""

@@ -106,6 +106,9 @@ class Request:
     def take(self) -> bytes:
         """All that is here of the body."""
         pieces, self._pieces = self._pieces, []
+        if self._buffered > _BUFFER_BYTES:
+            # Also behind the end of the body: only who reads sees the client leave.
+            self._flow.resume_body()
         self._buffered = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

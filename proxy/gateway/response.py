@@ -5,6 +5,8 @@ Whoever answers a request gets one `Response` for it, and gives it either a `who
 """
 
 import asyncio
+import socket
+import struct
 import time
 from email.utils import formatdate
 from functools import lru_cache
@@ -18,6 +20,8 @@ from proxy.outbox import Outbox
 _CLOSE = b"Connection: close\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
+# SO_LINGER, on, for no time: a closed connection is reset.
+_RESET = struct.pack("ii", 1, 0)
 # Up to here one copy is cheaper than handing the kernel several buffers.
 _JOINED_BYTES = 16 * 1024
 
@@ -146,6 +150,8 @@ class Response:
             self._transport.close()
         else:
             # Without framing a plain close would look like the end of the answer; a reset doesn't.
+            if (connection := self._transport.get_extra_info("socket")) is not None:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
     def settle(self) -> bool:

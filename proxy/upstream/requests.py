@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import NamedTuple, Protocol
 
-Buffer = bytes | memoryview
+Buffer = bytes | bytearray | memoryview
 
 
 Body = tuple[Buffer, ...] | AsyncIterator[bytes]

@@ -9,7 +9,7 @@ from proxy.wire.headers import (
     Field,
     Head,
 )
-from proxy.wire.json_model import ModelInBody, find_model, splice_model
+from proxy.wire.json_model import Document, ModelInBody, find_model, splice_model
 from proxy.wire.model_name import check_model_name
 from proxy.wire.multipart import MultipartModel, boundary_of
 from proxy.wire.sse import BOUNDARY_BYTES, ends_event, error_event
@@ -22,6 +22,7 @@ __all__ = [
     "NOT_RETURNED",
     "Call",
     "ContentDecoder",
+    "Document",
     "Field",
     "Head",
     "ModelInBody",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 # Part of the names of all counts, of OpenAI's, Anthropic's and Gemini's APIs alike.
 _MARK = b"oken"
+_LONG_BYTES = 16 * 1024
 _IN = re.compile(rb'"(?:prompt_tokens|input_tokens|promptTokenCount)"\s*:\s*(\d{1,15})')
 _OUT = re.compile(rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)"\s*:\s*(\d{1,15})')
 
@@ -34,6 +35,9 @@ class UsageWatch:
 
     def feed(self, piece: bytes) -> None:
         """Look at the next piece. Anthropic counts the input in the first event, and everybody all in the last."""
+        if len(piece) > _LONG_BYTES:
+            # What is as long as this is no event, but a part of a body that ends with its counts.
+            piece = piece[-_LONG_BYTES:]
         if _MARK in piece:
             self._first = self._first or piece
             self._last = piece
