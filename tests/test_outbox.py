@@ -1,0 +1,71 @@
+"""What is written in one turn of the event loop goes out in order, at once where it is alone, and never too late."""
+
+import asyncio
+
+from proxy.outbox import Outbox
+
+
+class Recorder(asyncio.Transport):
+    """A transport that keeps what it is given."""
+
+    def __init__(self, log: list[tuple[str, bytes]], name: str) -> None:
+        super().__init__()
+        self._log = log
+        self._name = name
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._log.append((self._name, bytes(data)))
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+async def turn() -> None:
+    """Let the event loop take its next turn."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+async def test_a_lone_write_goes_out_at_once() -> None:
+    """One write in a turn waits for nothing, turn after turn."""
+    log: list[tuple[str, bytes]] = []
+    outbox, peer = Outbox(asyncio.get_running_loop()), Recorder(log, "a")
+    for number in range(3):
+        outbox.write(peer, b"%d" % number)
+        assert log[-1] == ("a", b"%d" % number)
+        await turn()
+
+
+async def test_many_writes_go_out_together_and_in_order() -> None:
+    """After a turn with several writes the next turn's wait for its end; for each peer the order stays."""
+    log: list[tuple[str, bytes]] = []
+    outbox = Outbox(asyncio.get_running_loop())
+    a, b = Recorder(log, "a"), Recorder(log, "b")
+    for peer in (a, b):
+        outbox.write(peer, b"1")
+    await turn()
+    before = len(log)
+    for data in (b"2", b"3"):
+        for peer in (a, b):
+            outbox.write(peer, data)
+    waited = len(log) == before
+    await turn()
+
+    assert waited
+    assert [data for name, data in log if name == "a"] == [b"1", b"2", b"3"]
+    assert [data for name, data in log if name == "b"] == [b"1", b"2", b"3"]
+
+
+async def test_flush_sends_what_waits_unless_its_peer_is_gone() -> None:
+    """Before a transport is closed what waits goes out; what is for one that is closed already is dropped."""
+    log: list[tuple[str, bytes]] = []
+    outbox = Outbox(asyncio.get_running_loop())
+    a, b = Recorder(log, "a"), Recorder(log, "b")
+    for peer in (a, b, a, b):
+        outbox.write(peer, b"x")
+    b.closed = True
+    outbox.flush()
+
+    assert log.count(("a", b"x")) == 2
+    assert log.count(("b", b"x")) == 0
