@@ -1,7 +1,7 @@
 """One client's connection: requests in, one after the other, and an answer to each.
 
-aiohttp's server would do this for us, at two thirds of what a proxied request may cost (see docs/architecture.md); it
-still answers everything that is not forwarded, behind `application.py`.
+aiohttp's server would do this for us, but takes as much time for a fixed answer as forwarding a request does here; it
+answers everything that is not forwarded, behind `application.py`.
 
 A connection has one task, from its first request on, which answers one request after the other, and is cancelled if the
 client goes away: then the provider is stopped as well. What a client asks meanwhile waits in the parser, and reading
@@ -219,7 +219,7 @@ class ClientConnection(asyncio.Protocol):
         self._all.outbox.flush()
         if not response.is_complete:
             response.cut()
-        elif request.is_complete:
+        elif request.is_complete and not self._parser.requests and self._rejection is None:
             self._transport.close()
         else:
             self._linger()
