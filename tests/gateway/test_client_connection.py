@@ -6,9 +6,11 @@ import socket
 import pytest
 
 from proxy.app import Proxy
+from tests.conftest import MakeProxy
 from tests.gateway.conftest import Start
-from tests.gateway.raw_client import ANSWER, GET, answers, ask, connect, read_answer, rest
+from tests.gateway.raw_client import ANSWER, GET, answers, ask, connect, gone, open_connections, read_answer, rest
 from tests.gateway.scripted_provider import EVENTS, Connection
+from tests.upstream.loopback import until
 
 
 async def test_answers_come_in_the_order_of_the_requests(proxy: Proxy) -> None:
@@ -162,3 +164,84 @@ async def test_both_sides_send_small_pieces_at_once(scripted: Start) -> None:
     for transport in transports:
         assert transport is not None
         assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_the_last_answer_is_seen_whatever_comes_behind(scripted: Start) -> None:
+    """Megabytes that nobody will read don't turn the close behind the last answer into a reset that destroys it."""
+    proxy = await scripted(answers)
+    for behind in (ask(3_000_000), b"\x00" * 3_000_000):
+        reader, writer = await connect(proxy)
+        writer.write(ask(0, b"Connection: close") + behind)
+        status, _, body = await read_answer(reader)
+
+        assert (status, body) == (200, b"ok")
+        assert await rest(reader) == b""
+        writer.close()
+    await gone(proxy)
+
+
+async def test_a_long_answer_of_the_application_goes_at_the_clients_pace(make_proxy: MakeProxy) -> None:
+    """A client that reads late and slowly gets all of it, one that doesn't read is given up, and the proxy holds it once."""
+    models = {f"model-{number:05}": {"endpoints": [{"provider": "up", "model_id": "m"}]} for number in range(8_000)}
+    proxy = await make_proxy(
+        server={"client_idle_s": 0.5}, providers={"up": {"base_url": "http://127.0.0.1:1/v1"}}, models=models
+    )
+    request = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
+    reader, writer = await asyncio.open_connection(proxy.address.host, proxy.address.port, limit=4096)
+    writer.write(request)
+    async with asyncio.timeout(20):
+        head = await reader.readuntil(b"\r\n\r\n")
+        left = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        assert left > 600_000
+        while left:
+            left -= len(await reader.read(20_000))
+            await asyncio.sleep(0)
+    writer.write(GET)
+    assert (await read_answer(reader))[0] == 200
+    writer.close()
+    await gone(proxy)
+
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((proxy.address.host, proxy.address.port))
+        client.sendall(request * 3)
+        await until(lambda: open_connections(proxy))
+        await gone(proxy)
+
+
+async def test_a_stop_while_things_are_under_way(scripted: Start) -> None:
+    """Connections that rest are closed, nobody new is let in, what streams comes to its end, what is queued is dropped."""
+    goes_on = asyncio.Event()
+    asked = 0
+
+    async def script(connection: Connection) -> None:
+        nonlocal asked
+        asked += 1
+        await connection.send(EVENTS)
+        await connection.send_chunk(b"data: 1\n\n")
+        await goes_on.wait()
+        await connection.send_chunk(b"data: 2\n\n")
+        await connection.send_chunk(b"")
+
+    proxy = await scripted(script)
+    resting, streaming, starting = [await connect(proxy) for _ in range(3)]
+    starting[1].write(ask()[:30])
+    resting[1].write(GET)
+    await read_answer(resting[0])
+    streaming[1].write(ask() + ask() + GET)
+    async with asyncio.timeout(20):
+        await streaming[0].readuntil(b"data: 1\n\n\r\n")
+    stopping = asyncio.gather(*(listener.drain() for listener in proxy._listeners))
+
+    assert await rest(resting[0]) == b""
+    assert await rest(starting[0]) == b""
+    with pytest.raises(ConnectionError):
+        await connect(proxy)
+    assert not stopping.done()
+    goes_on.set()
+    assert await rest(streaming[0]) == b"9\r\ndata: 2\n\n\r\n0\r\n\r\n"
+    async with asyncio.timeout(20):
+        await stopping
+    for _, writer in (resting, streaming, starting):
+        writer.close()
+    assert asked == 1
