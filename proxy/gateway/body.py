@@ -116,6 +116,7 @@ class StreamedForm:
             raise AssertionError("a form without a model was closed")
         except BaseException:
             before.close()
+            await pieces.aclose()
             raise
 
     def payload(self, model_id: str) -> Payload:
@@ -139,7 +140,9 @@ class StreamedForm:
     async def close(self) -> None:
         """Remove what was kept of the form."""
         self._before.close()
-        await self._rest.aclose()
+        if not self._rest.ag_running:
+            await self._rest.aclose()
+        # Else the provider has answered before the end of the form, and who was sending it has been cancelled.
 
 
 async def _read_whole(request: Request, limits: Server) -> Document:

@@ -26,6 +26,10 @@ class Connection:
         """Send one chunk of a chunked body; an empty one ends it."""
         await self.send(b"%x\r\n%s\r\n" % (len(data), data))
 
+    async def read_until(self, end: bytes) -> None:
+        """Wait for these bytes behind the request."""
+        await self._reader.readuntil(end)
+
     async def closed(self) -> None:
         """Wait until the proxy has closed the connection."""
         while await self._reader.read(65536):

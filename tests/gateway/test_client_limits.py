@@ -1,6 +1,7 @@
 """Clients that take their time, send too much or leave: every limit ends in an answer that they can see, or a close."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -84,16 +85,16 @@ async def test_a_body_that_stalls(path: bytes, framing: bytes, scripted: Start) 
     await gone(proxy)
 
 
-async def test_a_provider_that_answers_within_an_upload(scripted: Start) -> None:
+async def test_a_provider_that_answers_within_an_upload(scripted: Start, caplog: pytest.LogCaptureFixture) -> None:
     """Its answer reaches the client, who is still sending the form, and nothing fails behind it."""
 
     async def script(connection: Connection) -> None:
+        await connection.read_until(b"begins")
         await connection.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
 
     proxy = await scripted(script)
     reader, writer = await connect(proxy)
-    # What the scripted provider waits for is the length that it is told.
-    form = b'--XX\r\nContent-Disposition: form-data; name="model"\r\n\r\nprovider:m\r\n--XX\r\n'
+    form = FORM.partition(b"xx")[0] + b"begins" + b"." * 100
     head = b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=XX\r\n"
     writer.write(head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(form), form))
 
@@ -101,6 +102,7 @@ async def test_a_provider_that_answers_within_an_upload(scripted: Start) -> None
     assert await rest(reader) == b""
     writer.close()
     await gone(proxy)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_nobody_waits_for_a_client_that_takes_nothing(scripted: Start) -> None:
