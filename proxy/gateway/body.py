@@ -7,6 +7,7 @@ comes before its `model` field is kept, in memory up to a limit and on disk beyo
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from tempfile import SpooledTemporaryFile
 from typing import IO, Protocol
 
@@ -140,9 +141,9 @@ class StreamedForm:
     async def close(self) -> None:
         """Remove what was kept of the form."""
         self._before.close()
-        if not self._rest.ag_running:
+        # It is running where the provider answered before the end of the form; who was sending it has been cancelled.
+        with suppress(RuntimeError):
             await self._rest.aclose()
-        # Else the provider has answered before the end of the form, and who was sending it has been cancelled.
 
 
 async def _read_whole(request: Request, limits: Server) -> Document:
