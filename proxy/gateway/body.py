@@ -20,7 +20,7 @@ from proxy.wire.content_encoding import ContentDecoder
 
 _FORM_IN_MEMORY_BYTES = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
-_MULTIPART = re.compile(r"\s*multipart/form-data\s*(?:;|$)", re.IGNORECASE)
+_MULTIPART = re.compile(rb"\s*multipart/form-data\s*(?:;|$)", re.IGNORECASE)
 
 
 class ModelRequest(Protocol):
@@ -32,17 +32,13 @@ class ModelRequest(Protocol):
         """The body with `model_id` in the place of the client's model name."""
         ...
 
-    async def close(self) -> None:
-        """Let go of what the body holds."""
-        ...
-
 
 async def read_request(request: Request, call: Call, limits: Server) -> ModelRequest:
     """Read as much of the body as is needed to know the model.
 
     Raises an `InvalidRequestError` that says what is wrong with the body.
     """
-    if call.model is None and _MULTIPART.match(request.head.text(b"content-type")):
+    if call.model is None and _MULTIPART.match(request.head.values.get(b"content-type", b"")):
         return await StreamedForm.read(request, _decoded_pieces(request, limits))
     if request.is_complete and b"content-encoding" not in request.head.values:
         # Nearly always: it came together with its head.
@@ -77,9 +73,6 @@ class BufferedBody:
             return Payload((self._body,), len(self._body))
         pieces = splice_model(self._body, self._found, model_id)
         return Payload(pieces, sum(map(len, pieces)))
-
-    async def close(self) -> None:
-        """Nothing is held open."""
 
 
 class StreamedForm:

@@ -3,7 +3,7 @@
 from proxy.config import Protocol, Server
 from proxy.errors import ProxyError
 from proxy.gateway.application import Application
-from proxy.gateway.body import read_request
+from proxy.gateway.body import StreamedForm, read_request
 from proxy.gateway.forwarder import Forwarder
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
@@ -60,7 +60,8 @@ class Gateway:
             resolution = await self._table.resolve(body.model)
             await self._forwarder.forward(request, response, call, body, resolution, outcome)
         finally:
-            await body.close()
+            if isinstance(body, StreamedForm):
+                await body.close()
 
 
 def guess_protocol(request: Request) -> Protocol:

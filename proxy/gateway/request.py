@@ -68,8 +68,7 @@ class Request:
         other = Request(self._flow, self.client, self.method, self.path, self.query, self.head)
         other.content_length = len(body)
         other.is_complete = True
-        if body:
-            other.feed(body)
+        other._pieces.append(body)
         return other
 
     @property

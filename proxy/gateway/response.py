@@ -84,6 +84,8 @@ class Response:
         """Answer with a body that is all here; `lines` are the head's fields, without one that tells its length."""
         length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
         head = self._head(status, reason, lines, length)
+        if self._request.method == "HEAD":
+            body = b""
         if len(body) <= _JOINED_BYTES:
             self._outbox.write(self._transport, head + body)
         else:

@@ -5,7 +5,6 @@ close codes pass through unread, and a refusal is the provider's own answer.
 """
 
 import asyncio
-from contextlib import suppress
 
 from proxy.errors import NotFoundError
 from proxy.gateway.forwarder import added_lines
@@ -69,17 +68,18 @@ async def _tunnel(request: Request, response: Response, answer: Answer, outcome:
     """Pass bytes both ways until the provider ends it; the client's end cancels this."""
     provider = _FromProvider(answer, response, outcome)
     sending = asyncio.create_task(_to_provider(request, answer))
+    sending.add_done_callback(lambda _: provider.close(None))
     try:
         await provider.over
         outcome.ending = Ending.COMPLETE
     finally:
         sending.cancel()
-        with suppress(asyncio.CancelledError):
-            await sending
+        await asyncio.gather(sending, return_exceptions=True)
     response.cut()
 
 
 async def _to_provider(request: Request, answer: Answer) -> None:
+    """Send what the client sends; it can fail only by the client's silence, which ends the tunnel."""
     while piece := await request.read(_IDLE_S):
         await answer.write(piece)
 
