@@ -56,7 +56,7 @@ def added_lines(answer: Answer, resolution: Resolution, outcome: Outcome) -> byt
     """What an answer says of its way here, as lines of its head."""
     target = resolution.target
     lines = _way_lines(target.provider_name, target.model_id, outcome.attempts, resolution.revision)
-    if b"x-request-id" not in answer.head.values:
+    if b"x-request-id" not in answer.message.head.values:
         return b"%bx-request-id: %b\r\n" % (lines, outcome.id.encode())
     return lines
 

@@ -40,10 +40,10 @@ class Gateway:
             return
         outcome = Outcome(request.client, request.method, request.path)
         try:
-            if request.is_websocket:
-                await self._tunneller.connect(request, response, outcome)
-            else:
+            if request.method == "POST":
                 await self._forward(request, response, outcome)
+            else:
+                await self._tunneller.connect(request, response, outcome)
         except ProxyError as error:
             outcome.error = error.message
             outcome.status = error.status

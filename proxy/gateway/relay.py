@@ -13,6 +13,7 @@ from proxy.wire import (
     BOUNDARY_BYTES,
     NOT_RETURNED,
     Call,
+    Head,
     UsageWatch,
     ends_event,
     error_event,
@@ -38,19 +39,20 @@ async def relay(answer: Answer, response: Response, added: bytes, call: Call, ou
         call: what was asked for.
         outcome: the request's record, filled in on the way.
     """
-    lines = answer.head.lines_without(_SAID_ANEW) + added
-    if b"date" not in answer.head.values:
+    message = answer.message
+    lines = message.head.lines_without(_SAID_ANEW) + added
+    if b"date" not in message.head.values:
         lines += date_line()
-    outcome.status = answer.status
-    if answer.is_whole:
-        body = answer.take()
-        response.whole(answer.status, answer.reason, lines, body)
+    outcome.status = message.status
+    if message.is_complete:
+        body = message.take()
+        response.whole(message.status, message.reason, lines, body)
         outcome.body_bytes = len(body)
         outcome.usage = UsageWatch(body)
         outcome.ending = Ending.COMPLETE
         return
-    first = answer.take()
-    response.begin(answer.status, answer.reason, lines, answer.length, first)
+    first = message.take()
+    response.begin(message.status, message.reason, lines, message.length, first)
     stream = _Stream(answer, response, outcome, first)
     broken = await stream.over
     if broken is None:
@@ -60,7 +62,7 @@ async def relay(answer: Answer, response: Response, added: bytes, call: Call, ou
     error = answer.explain(broken)
     outcome.ending = Ending.CUT
     outcome.error = error.message
-    if _takes_error_event(answer) and ends_event(stream.tail):
+    if _takes_error_event(message.head) and ends_event(stream.tail):
         response.write(error_event(error, call.protocol, call.operation, outcome.id))
     response.cut()
 
@@ -106,7 +108,7 @@ class _Stream:
             self.over.set_result(error)
 
 
-def _takes_error_event(answer: Answer) -> bool:
+def _takes_error_event(head: Head) -> bool:
     """Whether another event can be added: an error event is understood only in a stream of plain ones."""
-    is_event_stream = answer.head.text(b"content-type").startswith("text/event-stream")
-    return is_event_stream and b"content-encoding" not in answer.head.values
+    is_event_stream = head.text(b"content-type").startswith("text/event-stream")
+    return is_event_stream and b"content-encoding" not in head.values

@@ -20,6 +20,7 @@ from proxy.outbox import Outbox
 _CLOSE = b"Connection: close\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
+_BODILESS = frozenset({204, 304})
 # SO_LINGER, on, for no time: a closed connection is reset.
 _RESET = struct.pack("ii", 1, 0)
 # Up to here one copy is cheaper than handing the kernel several buffers.
@@ -82,7 +83,7 @@ class Response:
 
     def whole(self, status: int, reason: bytes, lines: bytes, body: bytes) -> None:
         """Answer with a body that is all here; `lines` are the head's fields, without one that tells its length."""
-        length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
+        length = b"" if status in _BODILESS else b"Content-Length: %d\r\n" % len(body)
         head = self._head(status, reason, lines, length)
         if self._request.method == "HEAD":
             body = b""
@@ -101,7 +102,7 @@ class Response:
         framing = b""
         if length is not None:
             framing = b"Content-Length: %d\r\n" % length
-        elif status not in {204, 304}:
+        elif status not in _BODILESS:
             if self._request.is_1_1:
                 self._is_chunked = True
                 framing = _CHUNKED

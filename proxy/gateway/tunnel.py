@@ -53,11 +53,11 @@ class Tunneller:
         try:
             outcome.head_arrived()
             added = added_lines(answer, resolution, outcome)
-            if not answer.has_switched:
+            if not answer.message.has_switched:
                 await relay(answer, response, added, call, outcome)
                 return
-            outcome.status = answer.status
-            lines = answer.head.lines_without(NOT_RETURNED) + _SWITCH + added
+            outcome.status = answer.message.status
+            lines = answer.message.head.lines_without(NOT_RETURNED) + _SWITCH + added
             response.raw(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % lines)
             await _tunnel(request, response, answer, outcome)
         finally:

@@ -37,39 +37,15 @@ class Answer:
     `close` must be called; it drops the connection unless the body was read to its end.
 
     Attributes:
-        status, reason, head: what the body is preceded by.
-        length: bytes of the body, where the provider announced them.
-        has_switched: whether it is a 101, behind which the other protocol's bytes go both ways.
+        message: its head, and what is here of its body and has not been taken.
     """
 
-    __slots__ = ("_connection", "_template", "has_switched", "head", "length", "reason", "status")
+    __slots__ = ("_connection", "_template", "message")
 
     def __init__(self, connection: Connection, template: RequestTemplate) -> None:
         self._connection = connection
         self._template = template
-        answer = connection.answer
-        self.status, self.reason, self.head = answer.status, answer.reason, answer.head
-        self.length, self.has_switched = answer.length, answer.has_switched
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all of the body is here, to be had by `take`."""
-        return self._connection.answer.is_complete
-
-    def take(self) -> bytes:
-        """What is here of the body."""
-        return self._connection.answer.take()
-
-    async def read(self) -> bytes:
-        """The next piece of the body as it came, b"" at its end.
-
-        Raises `UpstreamError` if the provider broke off before the end that it had announced, and
-        `UpstreamTimeoutError` if nothing came for the provider's idle time.
-        """
-        try:
-            return await self._connection.read(self._template.timeouts.idle_s)
-        except BrokenError as error:
-            raise self.explain(error) from error
+        self.message = connection.answer
 
     def pour(self, sink: Sink, idle_s: float | None = None) -> None:
         """Pass on all of the body to `sink` as it comes, in the event loop's own callbacks, and its end.

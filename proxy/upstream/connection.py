@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection to a provider: a request out, its answer in, one exchange after the other.
 
-The body of an answer is taken piece by piece (`read`), or poured into a sink from within the event loop's own callback
-(`pour`), without waking a task. Where nobody takes it, reading from the provider pauses. A connection on which anything
-went wrong, or whose answer nobody read to its end, is never used again.
+The body of an answer is poured into a sink from within the event loop's own callback, without waking a task. Until
+there is one, and where it can't keep up, reading from the provider pauses. A connection on which something went wrong,
+or whose answer didn't come to its end, is never used again.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from proxy.upstream.broken import BrokenError, Phase, SilenceError
 from proxy.upstream.parser import AnswerParser, InvalidAnswerError
 from proxy.upstream.requests import Body, Sink
 
-# What may wait here for its reader before reading from the provider pauses.
+# What may wait here for its sink before reading from the provider pauses.
 _BUFFER_BYTES = 128 * 1024
 # Up to here one copy is cheaper than handing the kernel several buffers.
 _JOINED_BYTES = 16 * 1024
@@ -67,8 +67,8 @@ class Connection(asyncio.Protocol):
         head: bytes,
         body: Body,
         outbox: Outbox,
-        *,
         limit_s: float,
+        *,
         chunked: bool = False,
         may_switch: bool = False,
     ) -> None:
@@ -107,21 +107,6 @@ class Connection(asyncio.Protocol):
         # Also where the head came together with what is wrong behind it: nothing has been passed on yet.
         if self._error is not None:
             raise self._error
-
-    async def read(self, limit_s: float) -> bytes:
-        """The next piece of the body, b"" at its end; raises `BrokenError`, or `SilenceError` after `limit_s`."""
-        self._limit_s = limit_s
-        while not self.answer.pieces:
-            if self.answer.is_complete:
-                return b""
-            if self._error is not None:
-                raise self._error
-            self._deadline.set(limit_s)
-            self._waiter = self._loop.create_future()
-            await self._waiter
-        data = self.answer.take()
-        self.resume()
-        return data
 
     def pour(self, sink: Sink, limit_s: float) -> None:
         """Pass on the rest of the body, or what comes behind a 101, to `sink` as it comes, and its end.
@@ -201,9 +186,9 @@ class Connection(asyncio.Protocol):
             if answer.is_complete or self._error is not None:
                 self._end_sink()
         else:
-            self._wake()
             if sum(map(len, answer.pieces)) > _BUFFER_BYTES:
                 self.pause()
+            self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: that completes an answer that has no other end, and breaks any other that is under way."""
@@ -237,7 +222,7 @@ class Connection(asyncio.Protocol):
     # How it waits, and fails.
 
     def _wake(self) -> None:
-        """End the wait of whoever waits for something to come."""
+        """End the wait for the head."""
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

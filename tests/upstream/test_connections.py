@@ -210,8 +210,22 @@ async def exchange(connection: Connection) -> None:
     await connection.exchange(
         b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", (), Outbox(asyncio.get_running_loop()), limit_s=5
     )
-    while await connection.read(5):
-        pass
+    sink = Drain()
+    connection.pour(sink, 5)
+    if (error := await sink.over) is not None:
+        raise error
+
+
+class Drain:
+    """A sink that keeps nothing but the end."""
+
+    def __init__(self) -> None:
+        self.over: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+
+    def write(self, data: bytes) -> None: ...
+
+    def close(self, error: BaseException | None) -> None:
+        self.over.set_result(error)
 
 
 async def test_what_was_never_connected_breaks_in_connecting() -> None:
