@@ -29,10 +29,10 @@ bench: .venv/.dev ## speed, latency, CPU and memory beside nginx and a direct co
 
 lock:            ## pin the newest versions that pyproject.toml allows, with hashes (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --custom-compile-command "make lock" --group build pyproject.toml \
+		--no-emit-find-links --no-strip-extras --custom-compile-command "make lock" --group build pyproject.toml \
 		-o requirements/run.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --custom-compile-command "make lock" --group dev pyproject.toml -c requirements/run.txt \
+		--no-emit-find-links --no-strip-extras --custom-compile-command "make lock" --group dev pyproject.toml -c requirements/run.txt \
 		-o requirements/dev.txt
 
 clean:           ## remove the environment and the caches
