@@ -7,7 +7,7 @@ A provider's own error answer is no `ProxyError`; it passes through untouched.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import ClassVar
 
 import msgspec
@@ -19,6 +19,35 @@ class Protocol(StrEnum):
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
     GEMINI = "gemini"
+
+
+class Failure(StrEnum):
+    """Why an attempt at a provider failed, in the words of config, logs and metrics."""
+
+    CONNECT = auto()
+    """DNS, TCP or TLS failed: nothing of the request was sent."""
+    BROKEN = auto()
+    """The connection was reset or closed, or the answer malformed, before the answer's head was through."""
+    TIMEOUT = auto()
+    """No first byte within its time limit. The provider may have done, and billed, the work."""
+    BUSY = auto()
+    """As many requests as the provider or endpoint may have are under way, and the queue is full or was too slow."""
+    RATE_LIMITED = auto()
+    """429."""
+    UNAVAILABLE = auto()
+    """408, 500, 502, 503, 504 or 529."""
+    UNAUTHORIZED = auto()
+    """401: the provider doesn't accept our key."""
+    FORBIDDEN = auto()
+    """403."""
+    NOT_FOUND = auto()
+    """404: mostly a model id that the provider doesn't have, or has retired."""
+    CONTEXT_LENGTH = auto()
+    """A 400 that says that the prompt doesn't fit into the model's context."""
+    INCOMPLETE = auto()
+    """A 200 that told an error, ended or stalled before its first content; held back whole, before its end."""
+    CUT = auto()
+    """The answer broke off or stalled once a part of it had gone to the client: too late for another target."""
 
 
 class ProxyError(Exception):

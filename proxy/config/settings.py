@@ -11,7 +11,7 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
-from proxy.errors import Protocol
+from proxy.errors import Failure, Protocol
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 """At most a day: what is more was meant as milliseconds."""
@@ -70,6 +70,10 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the request being sent to the head of the answer."""
     idle_s: Seconds = 60.0
     """Between two pieces of the answer."""
+    total_s: Seconds = 3600.0
+    """From the request's arrival to the end of its answer, with all attempts before this one."""
+    websocket_idle_s: Seconds = 3600.0
+    """How long both sides of a WebSocket may be silent: as long as OpenAI lets a session last."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,11 +87,70 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long one is kept open without a request; None: what suits the address."""
 
 
+class Concurrency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many requests may be under way at once, at a provider or an endpoint."""
+
+    requests: Count
+    waiting: Annotated[int, Meta(ge=0)] = 100
+    """Requests that may wait for their turn; more fail at once."""
+    wait_s: Seconds = 10.0
+    """How long each of them waits at most."""
+
+
 class EndpointOverrides(msgspec.Struct, frozen=True):
-    """What one endpoint of a config route sets otherwise than its provider does."""
+    """What one endpoint of a route sets for itself, over its route and its provider."""
 
     headers: tuple[tuple[str, Secret], ...] = ()
     timeouts: Timeouts | None = None
+    concurrency: Concurrency | None = None
+    max_input_tokens: Count | None = None
+    """The context that it has: where a prompt doesn't fit elsewhere, it may fit here."""
+
+
+class Delivery(StrEnum):
+    """When a client gets the answer."""
+
+    LIVE = "live"
+    """From its first content on, as it comes."""
+    WHOLE = "whole"
+    """Once it is complete, so that an answer that breaks off half way can still be asked for elsewhere."""
+
+
+class HedgeAfter(StrEnum):
+    """A delay that is not a number."""
+
+    P95 = "p95"
+    """The route's own time to first byte, as 19 in 20 requests see it."""
+
+
+FAILED_OVER = (
+    Failure.CONNECT,
+    Failure.BROKEN,
+    Failure.TIMEOUT,
+    Failure.BUSY,
+    Failure.RATE_LIMITED,
+    Failure.UNAVAILABLE,
+    Failure.UNAUTHORIZED,
+    Failure.FORBIDDEN,
+    Failure.NOT_FOUND,
+    Failure.CONTEXT_LENGTH,
+    Failure.INCOMPLETE,
+)
+"""Failures that another target may mend."""
+
+
+class RouteOptions(msgspec.Struct, frozen=True):
+    """How a route's requests are tried, beyond the order of its endpoints."""
+
+    failover_on: tuple[Failure, ...] = FAILED_OVER
+    """The failures after which the next endpoint is tried; none: never."""
+    delivery: Delivery = Delivery.LIVE
+    hedge_after: Seconds | HedgeAfter | None = None
+    """How long to wait for the first byte before the next endpoint is asked as well; None: it is not."""
+    ping_s: Seconds | None = None
+    """How long a stream that has begun may be silent before the client is sent a comment; None: however long."""
+    sticky_header: str | None = None
+    """The request's header that `sticky` goes by, instead of the body's `prompt_cache_key` or `user`."""
 
 
 class ProtocolSettings(msgspec.Struct, frozen=True):
@@ -111,6 +174,8 @@ class Provider(msgspec.Struct, frozen=True):
     """Sent with every request; they win over the client's."""
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
+    concurrency: Concurrency | None = None
+    """Requests under way at once, over all endpoints and protocols."""
     ca_bundle: str | None = None
     """PEM file of the authorities to trust instead of the system's."""
     proxy: Secret = Secret("")

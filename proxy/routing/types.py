@@ -8,7 +8,10 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from proxy.config.settings import EndpointOverrides, RouteStrategy
+from proxy.config.settings import EndpointOverrides, RouteOptions, RouteStrategy
+
+
+USUAL_OPTIONS = RouteOptions()
 
 
 class RouteSource(StrEnum):
@@ -30,13 +33,14 @@ class RoutingTarget(msgspec.Struct, frozen=True, cache_hash=True):
 class Resolution(msgspec.Struct, frozen=True):
     """Where one request goes: the chosen target, the ordered fallbacks behind it, and why.
 
-    `revision` is the table's version that decided.
+    `revision` is the table's version that decided, `options` are the route's.
     """
 
     target: RoutingTarget
     fallbacks: tuple[RoutingTarget, ...]
     source: RouteSource
     revision: int
+    options: RouteOptions = USUAL_OPTIONS
 
 
 class RouteEntry(msgspec.Struct, frozen=True):
