@@ -34,6 +34,7 @@ def _provider(provider: Provider) -> dict[str, object]:
         "headers": _headers(provider.headers),
         "timeouts": _plain(provider.timeouts),
         "limits": _plain(provider.limits),
+        "concurrency": _plain(provider.concurrency),
         "ca_bundle": provider.ca_bundle,
         "proxy": _without_credential(provider.proxy),
     }

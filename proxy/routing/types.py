@@ -10,7 +10,6 @@ import msgspec
 
 from proxy.config.settings import EndpointOverrides, RouteOptions, RouteStrategy
 
-
 USUAL_OPTIONS = RouteOptions()
 
 
