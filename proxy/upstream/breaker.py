@@ -1,0 +1,214 @@
+"""A circuit breaker: leaves alone what is sick, for longer each time, and lets one request find out whether it is well.
+
+Pure: the clock and the chance are given. Attempts overlap, and one that began before the breaker opened can end long
+after it closed again. So each carries a ticket, by which what it tells is known to be new or old.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum, auto
+from typing import NewType
+
+# Few enough that a dead provider costs a handful of requests, and more than a burst of bad luck.
+FAILURES_IN_A_ROW = 5
+# What fails every other request is worth avoiding, once there are enough of them to tell that from chance.
+ERROR_RATE = 0.5
+WINDOW_S = 30
+WINDOW_RESULTS = 20
+# A restarted process is back in seconds; an outage is asked about once a minute.
+FIRST_OPEN_S = 5.0
+LONGEST_OPEN_S = 60.0
+# So that several proxies don't come back to a provider in the same moment.
+JITTER = 0.2
+# A provider may ask for a pause until a quota's next day; ours would then never learn that it was raised meanwhile.
+LONGEST_COOLDOWN_S = 600.0
+
+# Results are kept by the 3 s: the window's end is that much blurred, and nothing need be kept of a single one.
+_SLOT_S = 3
+_SLOTS = WINDOW_S // _SLOT_S
+
+Ticket = NewType("Ticket", int)
+"""What an attempt was let in with. `REFUSED`, the only false one, if it wasn't."""
+REFUSED = Ticket(0)
+FORCED = Ticket(-1)
+"""Let in although the breaker is open: what comes of it tells nothing."""
+
+
+class BreakerState(StrEnum):
+    """Whether requests get through."""
+
+    CLOSED = auto()
+    """They do."""
+    OPEN = auto()
+    """They don't, until its time is over."""
+    HALF_OPEN = auto()
+    """One does, as a trial."""
+
+
+class Breaker:
+    """Decides by what became of earlier attempts whether the next may begin.
+
+    Args:
+        clock: seconds, never going back.
+        chance: a random number from 0 to 1.
+
+    Attributes:
+        state: an open one whose time is over stays open until an attempt begins.
+        open_until: when its time is over, by the clock.
+    """
+
+    __slots__ = (
+        "_bad",
+        "_bad_in_slot",
+        "_chance",
+        "_clock",
+        "_generation",
+        "_good",
+        "_good_in_slot",
+        "_in_a_row",
+        "_is_tried",
+        "_openings",
+        "_slot",
+        "open_until",
+        "state",
+    )
+
+    def __init__(self, clock: Callable[[], float], chance: Callable[[], float]) -> None:
+        self._clock = clock
+        self._chance = chance
+        self.state = BreakerState.CLOSED
+        self.open_until = 0.0
+        self._generation = Ticket(1)
+        self._is_tried = False
+        self._openings = 0
+        self._forget_results()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether `admit` would let an attempt begin."""
+        if self.state is BreakerState.CLOSED:
+            return True
+        return not self._is_tried and self._clock() >= self.open_until
+
+    def admit(self) -> Ticket:
+        """Let an attempt begin, or refuse it; the first after the open time is the trial."""
+        if self.state is BreakerState.CLOSED:
+            return self._generation
+        if not self.is_usable:
+            return REFUSED
+        self.state = BreakerState.HALF_OPEN
+        self._is_tried = True
+        self._generation = Ticket(self._generation + 1)
+        return self._generation
+
+    def force(self) -> Ticket:
+        """Let an attempt begin whatever the state."""
+        return self._generation if self.state is BreakerState.CLOSED else FORCED
+
+    def is_current(self, ticket: Ticket) -> bool:
+        """Whether the attempt began after the last trial did, or is it: what it tells is about now."""
+        return ticket == self._generation
+
+    def answer(self, ticket: Ticket) -> None:
+        """Note an attempt's first content; the trial's closes the breaker."""
+        if self.state is BreakerState.HALF_OPEN and ticket == self._generation:
+            self._close()
+
+    def succeed(self, ticket: Ticket) -> None:
+        """Note that an attempt ended well."""
+        if ticket != self._generation:
+            return
+        if self.state is not BreakerState.CLOSED:
+            self.answer(ticket)
+            return
+        # Only now has it closed properly: an endpoint that begins its answers and can't end them doesn't count as well.
+        self._openings = 0
+        self._in_a_row = 0
+        slot = self._now()
+        self._good_in_slot[slot] += 1
+        self._good += 1
+
+    def fail(self, ticket: Ticket, retry_after_s: float | None = None) -> str | None:
+        """Note that an attempt failed; why the breaker opens, if it does.
+
+        Args:
+            ticket: the attempt's.
+            retry_after_s: how long the provider asked to be left alone.
+        """
+        why = self._count() if ticket == self._generation else None
+        cooldown_s = min(retry_after_s or 0.0, LONGEST_COOLDOWN_S)
+        if why is not None:
+            self._open(max(self._open_s(), cooldown_s))
+            return why
+        # A provider's own word counts at once, and whichever attempt brings it.
+        if cooldown_s > 0 and self._clock() + cooldown_s > self.open_until:
+            was_open = self.state is BreakerState.OPEN
+            self._open(cooldown_s)
+            return None if was_open else f"it asks for a pause of {cooldown_s:g} s"
+        return None
+
+    def abandon(self, ticket: Ticket) -> None:
+        """Note that an attempt ended without telling anything; after a trial, the next may be one."""
+        if self.state is BreakerState.HALF_OPEN and ticket == self._generation:
+            self._is_tried = False
+
+    def recover(self) -> None:
+        """Close: it is known from elsewhere that requests get through. What is under way tells nothing any more."""
+        self._generation = Ticket(self._generation + 1)
+        self._close()
+
+    # How it is decided.
+
+    def _count(self) -> str | None:
+        """Why a failure that is about now opens the breaker, if it does."""
+        match self.state:
+            case BreakerState.OPEN:
+                return None
+            case BreakerState.HALF_OPEN:
+                return "its trial failed"
+            case BreakerState.CLOSED:
+                slot = self._now()
+                self._bad_in_slot[slot] += 1
+                self._bad += 1
+                self._in_a_row += 1
+                results = self._good + self._bad
+                if self._in_a_row >= FAILURES_IN_A_ROW:
+                    return f"{self._in_a_row} failures in a row"
+                if results >= WINDOW_RESULTS and self._bad >= ERROR_RATE * results:
+                    return f"{self._bad} failures in {results} requests within {WINDOW_S} s"
+                return None
+
+    def _open_s(self) -> float:
+        """How long to open this time; longer each time."""
+        # The exponent is bounded for the sake of an outage that lasts for days.
+        usual_s = min(FIRST_OPEN_S * 2.0 ** min(self._openings, 10), LONGEST_OPEN_S)
+        self._openings += 1
+        return usual_s * (1 - JITTER + 2 * JITTER * self._chance())
+
+    def _open(self, open_s: float) -> None:
+        self.state = BreakerState.OPEN
+        self.open_until = self._clock() + open_s
+        self._is_tried = False
+
+    def _close(self) -> None:
+        self.state = BreakerState.CLOSED
+        self.open_until = 0.0
+        self._is_tried = False
+        self._forget_results()
+
+    def _forget_results(self) -> None:
+        self._in_a_row = 0
+        self._good = self._bad = 0
+        self._good_in_slot = [0] * _SLOTS
+        self._bad_in_slot = [0] * _SLOTS
+        self._slot = int(self._clock()) // _SLOT_S
+
+    def _now(self) -> int:
+        """The ring's slot for a result of now, after what is too old has left."""
+        slot = int(self._clock()) // _SLOT_S
+        for passed in range(max(self._slot, slot - _SLOTS) + 1, slot + 1):
+            index = passed % _SLOTS
+            self._good -= self._good_in_slot[index]
+            self._bad -= self._bad_in_slot[index]
+            self._good_in_slot[index] = self._bad_in_slot[index] = 0
+        self._slot = slot
+        return slot % _SLOTS
