@@ -15,7 +15,7 @@ from proxy.admin import build_admin
 from proxy.config import Address, Settings
 from proxy.gateway import Application, Discovery, Gateway, Handler, Listener
 from proxy.routing import ConfigRoutingTable, DynamicRoute, DynamicRoutingTable
-from proxy.telemetry import logging_to_stderr
+from proxy.telemetry import Telemetry, logging_to_stderr
 from proxy.upstream import Upstream
 
 _ADMIN = "/admin"
@@ -53,6 +53,7 @@ class Proxy:
             raise StartError(message)
         self._upstream = Upstream(settings.providers)
         self.table = DynamicRoutingTable(ConfigRoutingTable(settings.providers, settings.models), self._warm)
+        self._telemetry = Telemetry()
         self._is_stopping = False
         self._stack = AsyncExitStack()
         self._listeners: list[Listener] = []
@@ -62,7 +63,7 @@ class Proxy:
         settings, server = self._settings, self._settings.server
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._upstream)
-            app = Discovery(self.table, lambda: not self._is_stopping).application()
+            app = Discovery(self.table, lambda: not self._is_stopping, self._telemetry).application()
             admin = build_admin(self.table, settings.providers, settings.admin.token)
             if settings.admin.listen is None:
                 application = await self._run(stack, app, admin)
@@ -70,7 +71,7 @@ class Proxy:
                 application = await self._run(stack, app)
                 desk = await self._run(stack, web.Application(), admin)
                 self.admin_address = await self._listen(stack, settings.admin.listen, desk.handle)
-            gateway = Gateway(self.table, self._upstream, server, application)
+            gateway = Gateway(self.table, self._upstream, server, application, self._telemetry)
             self.address = await self._listen(stack, server.listen, gateway.handle)
             if settings.admin.listen is None:
                 self.admin_address = self.address

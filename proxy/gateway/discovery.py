@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 from proxy.errors import MethodNotAllowedError, NotFoundError, Protocol, ProxyError, UnknownModelError, error_body
 from proxy.routing import DynamicRoutingTable, ModelEntry
 from proxy.routing.names import neighbours
-from proxy.telemetry import Ending, Outcome
+from proxy.telemetry import Ending, Outcome, Telemetry
 
 # A client's own prefix (`/openai/v1/models`) doesn't count.
 _MODELS = re.compile(r"(?:/.*)?/v1/models(?:/(?P<id>.+))?")
@@ -29,11 +29,13 @@ class Discovery:
     Args:
         table: where models lead.
         is_ready: tells whether this process takes traffic.
+        telemetry: takes in what became of each request.
     """
 
-    def __init__(self, table: DynamicRoutingTable, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, table: DynamicRoutingTable, is_ready: Callable[[], bool], telemetry: Telemetry) -> None:
         self._table = table
         self._is_ready = is_ready
+        self._telemetry = telemetry
 
     def application(self) -> web.Application:
         """An application that sends every request here, unless something is mounted at its path."""
@@ -56,7 +58,7 @@ class Discovery:
             response = _error_response(error, request, outcome.id)
         outcome.status = response.status
         outcome.ending = Ending.COMPLETE
-        outcome.write()
+        self._telemetry.record(outcome)
         return response
 
     def _health(self, path: str) -> web.Response | None:

@@ -41,12 +41,12 @@ class Forwarder:
         gives no answer.
         """
         target = resolution.target
-        outcome.target = target
-        outcome.attempts = 1
+        attempt = outcome.begin(target)
         template = self._upstream.template(target, call)
         answer = await self._upstream.send(template, request.head, body.payload(target.model_id))
         try:
-            outcome.head_arrived()
+            attempt.head_arrived(answer.message.status)
+            outcome.served_by = attempt
             await relay(answer, response, added_lines(answer, resolution, outcome), call, outcome)
         finally:
             answer.close()
@@ -55,7 +55,7 @@ class Forwarder:
 def added_lines(answer: Answer, resolution: Resolution, outcome: Outcome) -> bytes:
     """What an answer says of its way here, as lines of its head."""
     target = resolution.target
-    lines = _way_lines(target.provider_name, target.model_id, outcome.attempts, resolution.revision)
+    lines = _way_lines(target.provider_name, target.model_id, len(outcome.attempts), resolution.revision)
     if b"x-request-id" not in answer.message.head.values:
         return b"%bx-request-id: %b\r\n" % (lines, outcome.id.encode())
     return lines

@@ -9,7 +9,7 @@ from proxy.gateway.request import Request
 from proxy.gateway.response import Response
 from proxy.gateway.tunnel import Tunneller
 from proxy.routing import DynamicRoutingTable
-from proxy.telemetry import Ending, Outcome
+from proxy.telemetry import Ending, Outcome, Telemetry
 from proxy.upstream import Upstream
 from proxy.wire import parse_call
 
@@ -22,16 +22,23 @@ class Gateway:
         upstream: the connections to the providers.
         limits: the server's limits.
         application: answers what is not forwarded: health, discovery, and what is mounted beside them.
+        telemetry: takes in what became of each request.
     """
 
     def __init__(
-        self, table: DynamicRoutingTable, upstream: Upstream, limits: Server, application: Application
+        self,
+        table: DynamicRoutingTable,
+        upstream: Upstream,
+        limits: Server,
+        application: Application,
+        telemetry: Telemetry,
     ) -> None:
         self._table = table
         self._forwarder = Forwarder(upstream)
         self._tunneller = Tunneller(table, upstream)
         self._limits = limits
         self._application = application
+        self._telemetry = telemetry
 
     async def handle(self, request: Request, response: Response) -> None:
         """Answer one request; what fails foreseeably becomes an error in the client's own protocol."""
@@ -50,7 +57,7 @@ class Gateway:
             response.error(error, guess_protocol(request), outcome.id)
             outcome.ending = Ending.COMPLETE
         finally:
-            outcome.write()
+            self._telemetry.record(outcome)
 
     async def _forward(self, request: Request, response: Response, outcome: Outcome) -> None:
         call = parse_call(request.path, request.query)
@@ -58,6 +65,7 @@ class Gateway:
         try:
             outcome.model = body.model
             resolution = await self._table.resolve(body.model)
+            outcome.source, outcome.revision = resolution.source, resolution.revision
             await self._forwarder.forward(request, response, call, body, resolution, outcome)
         finally:
             if isinstance(body, StreamedForm):

@@ -46,12 +46,14 @@ class Tunneller:
             raise NotFoundError("There is a WebSocket only at /v1/realtime?model=….")
         outcome.model = call.model
         resolution = await self._table.resolve(call.model)
+        outcome.source, outcome.revision = resolution.source, resolution.revision
         target = resolution.target
-        outcome.target, outcome.attempts = target, 1
+        attempt = outcome.begin(target)
         template = self._upstream.template(target, call)
         answer = await self._upstream.connect(template, _without_credential(request.head))
         try:
-            outcome.head_arrived()
+            attempt.head_arrived(answer.message.status)
+            outcome.served_by = attempt
             added = added_lines(answer, resolution, outcome)
             if not answer.message.has_switched:
                 await relay(answer, response, added, call, outcome)

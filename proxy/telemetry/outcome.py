@@ -1,19 +1,18 @@
-"""One record per request, filled in along its way and written once, whatever became of it."""
+"""One record per request, filled in along its way and kept to the facts; what is made of it is decided elsewhere."""
 
-import logging
 import time
 from enum import StrEnum
 from itertools import count
 from secrets import token_hex
 
-from proxy.routing import RoutingTarget
-from proxy.wire import Tokens, UsageWatch
-
-_access_log = logging.getLogger("pointsman.access")
+from proxy.errors import Failure
+from proxy.routing import RouteSource, RoutingTarget
+from proxy.wire import UsageWatch
 
 # Ids need to be unique, not secret: what differs between processes is drawn once.
 _PROCESS = token_hex(8)
 _numbers = count(1)
+_now = time.monotonic
 
 
 class Ending(StrEnum):
@@ -27,6 +26,55 @@ class Ending(StrEnum):
     """The client went away before the answer was complete."""
 
 
+class Attempt:
+    """One try at one target.
+
+    Attributes:
+        target: who was asked.
+        started: when, by the monotonic clock, in seconds.
+        first_byte_s: from then to the head of the provider's answer; None if none came.
+        status: of that answer; 0 if none came.
+        failure: why it failed; None if it didn't, or was given up while it was under way.
+        reason: the same in words without secrets.
+        duration_s: from its start to its end; None while it is under way.
+    """
+
+    __slots__ = ("duration_s", "failure", "first_byte_s", "reason", "started", "status", "target")
+
+    def __init__(self, target: RoutingTarget) -> None:
+        self.target = target
+        self.started = _now()
+        self.first_byte_s: float | None = None
+        self.status = 0
+        self.failure: Failure | None = None
+        self.reason: str | None = None
+        self.duration_s: float | None = None
+
+    def head_arrived(self, status: int) -> None:
+        """Note the moment at which the head of the provider's answer was there."""
+        self.first_byte_s = _now() - self.started
+        self.status = status
+
+    def fail(self, failure: Failure, reason: str, status: int = 0) -> None:
+        """Note why it failed, which ends it. `reason` must hold no secret; `status` is the answer's, if one came."""
+        self.failure = failure
+        self.reason = reason
+        self.status = status or self.status
+        self.end()
+
+    def end(self) -> None:
+        """Note that it is over, unless it was before."""
+        if self.duration_s is None:
+            self.duration_s = _now() - self.started
+
+    @property
+    def result(self) -> str:
+        """What became of it in a word: the failure's, `ok`, or `abandoned` where nobody waited for its answer."""
+        if self.failure is not None:
+            return self.failure
+        return "ok" if self.status else "abandoned"
+
+
 class Outcome:
     """What is known of one request, and in the end what became of it.
 
@@ -36,24 +84,29 @@ class Outcome:
         path: as the client sent it, without the query (a credential may be in there).
         started: when the request came, by the monotonic clock, in seconds.
         model: the name that the client asked for.
-        target: where it went.
-        attempts: how many targets were tried.
+        source: where its route came from; None as long as it has none.
+        revision: the version of the table that decided; 0 as long as there is no route.
+        attempts: each try at a target, in order.
+        served_by: the attempt whose answer the client gets.
+        is_panic: whether every endpoint was known to be down, and one was tried all the same.
         status: of the answer; 0 if none was begun.
-        first_byte_s: from the request's arrival to the head of the provider's answer.
         body_bytes: bytes of the answer's body that went to the client.
         usage: what the answer says of its tokens; None if there was none.
         ending: how it ended.
+        failure: why the request failed, where its providers were the cause.
         error: why it failed, if it did, in words without secrets.
     """
 
     model: str | None = None
-    target: RoutingTarget | None = None
-    attempts = 0
+    source: RouteSource | None = None
+    revision = 0
+    served_by: Attempt | None = None
+    is_panic = False
     status = 0
-    first_byte_s: float | None = None
     body_bytes = 0
     usage: UsageWatch | None = None
     ending = Ending.CLIENT_GONE
+    failure: Failure | None = None
     error: str | None = None
     _number = 0
 
@@ -61,7 +114,14 @@ class Outcome:
         self.client = client
         self.method = method
         self.path = path
-        self.started = time.monotonic()
+        self.started = _now()
+        self.attempts: list[Attempt] = []
+
+    def begin(self, target: RoutingTarget) -> Attempt:
+        """A new attempt, which begins now."""
+        attempt = Attempt(target)
+        self.attempts.append(attempt)
+        return attempt
 
     @property
     def id(self) -> str:
@@ -69,31 +129,17 @@ class Outcome:
         self._number = self._number or next(_numbers)
         return f"req_{_PROCESS}{self._number:08x}"
 
-    def head_arrived(self) -> None:
-        """Note the moment at which the head of the provider's answer was there."""
-        self.first_byte_s = time.monotonic() - self.started
+    @property
+    def target(self) -> RoutingTarget | None:
+        """Whose answer the client gets; without one, who was asked last."""
+        if self.served_by is not None:
+            return self.served_by.target
+        return self.attempts[-1].target if self.attempts else None
 
-    def write(self) -> None:
-        """Write the access line. Anything that a client chose is quoted, so that it can't forge a line."""
-        if not _access_log.isEnabledFor(logging.INFO):
-            return
-        first_byte = "-" if self.first_byte_s is None else f"{self.first_byte_s * 1000:.0f}ms"
-        tokens = Tokens(None, None) if self.usage is None else self.usage.tokens()
-        _access_log.info(
-            "%s %s %s %d model=%s target=%s attempts=%d first_byte=%s total=%.0fms bytes=%d tokens=%s/%s %s%s id=%s",
-            self.client,
-            self.method,
-            ascii(self.path)[1:-1],
-            self.status,
-            "-" if self.model is None else ascii(self.model),
-            "-" if self.target is None else ascii(f"{self.target.provider_name}:{self.target.model_id}"),
-            self.attempts,
-            first_byte,
-            (time.monotonic() - self.started) * 1000,
-            self.body_bytes,
-            "-" if tokens.input is None else tokens.input,
-            "-" if tokens.output is None else tokens.output,
-            self.ending,
-            "" if self.error is None else f" error={self.error!a}",
-            self.id,
-        )
+    @property
+    def first_byte_s(self) -> float | None:
+        """Seconds from the request's arrival to the head of the answer that the client gets."""
+        served_by = self.served_by
+        if served_by is None or served_by.first_byte_s is None:
+            return None
+        return served_by.started + served_by.first_byte_s - self.started
