@@ -167,11 +167,14 @@ class UpstreamTimeoutError(UpstreamError):
 
 
 class UpstreamBusyError(UpstreamError):
-    """A provider has as many connections as it may have, and too many requests wait for one."""
+    """A provider or endpoint has as many requests or connections as it may have here, and too many wait for the next.
 
-    status = 503
-    type = "server_error"
-    code = "overloaded"
+    It is the operator's limit, and not an outage: the client reads what it reads at a provider's own rate limit.
+    """
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
     retry_after_s = 1
 
 

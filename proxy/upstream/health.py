@@ -281,7 +281,7 @@ class Health:
         if self._endpoints.get((endpoint.provider, endpoint.model_id)) is not endpoint:
             return  # forgotten, while an attempt was under way
         # A client may have made the model id up, line breaks and all.
-        name = repr(f"{change.provider}/{change.model_id:.200}")
+        name = repr(f"{change.provider}:{change.model_id:.200}")
         match change.after:
             case BreakerState.CLOSED:
                 self._troubled.discard(endpoint)

@@ -75,6 +75,6 @@ async def test_no_more_connections_than_the_provider_may_have(
         served = await first
         served.release()
 
-    assert (refused.status, refused.headers["Retry-After"], error["code"]) == (503, "1", "overloaded")
+    assert (refused.status, refused.headers["Retry-After"], error["code"]) == (429, "1", "rate_limit_exceeded")
     assert "all 1 are in use" in error["message"]
     assert served.status == 200

@@ -83,9 +83,9 @@ def test_an_open_endpoint_is_left_alone_until_its_trial_closes_it(
         (half_open, closed, 0.0),
     ]
     assert [(record.levelname, record.message) for record in caplog.records] == [
-        ("WARNING", "Endpoint 'one/a' is left alone for 5.0 s: 5 failures in a row (timeout)"),
-        ("INFO", "Endpoint 'one/a' is on trial: its time is over, and one request tries it"),
-        ("INFO", "Endpoint 'one/a' is back: it answers again"),
+        ("WARNING", "Endpoint 'one:a' is left alone for 5.0 s: 5 failures in a row (timeout)"),
+        ("INFO", "Endpoint 'one:a' is on trial: its time is over, and one request tries it"),
+        ("INFO", "Endpoint 'one:a' is back: it answers again"),
     ]
 
 
