@@ -11,9 +11,10 @@ from typing import Self
 
 from aiohttp import web
 
-from proxy.admin import build_admin
-from proxy.config import Address, Settings
+from proxy.admin import Reloaded, build_admin
+from proxy.config import Address, Current, Settings
 from proxy.gateway import Application, Discovery, Gateway, Handler, Listener
+from proxy.reload import Load, Reloader
 from proxy.routing import ConfigRoutingTable, DynamicRoute, DynamicRoutingTable
 from proxy.telemetry import Telemetry, logging_to_stderr
 from proxy.upstream import Upstream
@@ -31,6 +32,7 @@ class Proxy:
 
     Args:
         settings: what the config file says.
+        load: reads it again for a reload; None if it can't be.
 
     Attributes:
         table: the routing table in use.
@@ -41,8 +43,8 @@ class Proxy:
     had.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, load: Load | None = None) -> None:
+        self._current = Current(settings)
         self.address = settings.server.listen
         self.admin_address = settings.admin_address
         if not settings.is_admin_guarded:
@@ -52,7 +54,9 @@ class Proxy:
             )
             raise StartError(message)
         self._upstream = Upstream(settings.providers)
-        self.table = DynamicRoutingTable(ConfigRoutingTable(settings.providers, settings.models), self._warm)
+        config_table = ConfigRoutingTable(settings.providers, settings.models)
+        self.table = DynamicRoutingTable(config_table, self._warm)
+        self._reloader = Reloader(load, self._current, self.table, config_table, self._upstream)
         self._telemetry = Telemetry()
         self._is_stopping = False
         self._stack = AsyncExitStack()
@@ -60,21 +64,22 @@ class Proxy:
         self._grace: asyncio.Timeout | None = None
 
     async def __aenter__(self) -> Self:
-        settings, server = self._settings, self._settings.server
+        settings = self._current.settings
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._upstream)
             app = Discovery(self.table, lambda: not self._is_stopping, self._telemetry).application()
-            admin = build_admin(self.table, settings.providers, settings.admin.token)
+            admin = build_admin(self.table, self._current, self.reload)
             if settings.admin.listen is None:
                 application = await self._run(stack, app, admin)
             else:
                 application = await self._run(stack, app)
                 desk = await self._run(stack, web.Application(), admin)
                 self.admin_address = await self._listen(stack, settings.admin.listen, desk.handle)
-            gateway = Gateway(self.table, self._upstream, server, application, self._telemetry)
-            self.address = await self._listen(stack, server.listen, gateway.handle)
+            gateway = Gateway(self.table, self._upstream, self._current, application, self._telemetry)
+            self.address = await self._listen(stack, settings.server.listen, gateway.handle)
             if settings.admin.listen is None:
                 self.admin_address = self.address
+            self._reloading = asyncio.create_task(self._reloader.run())
             self._stack = stack.pop_all()
         return self
 
@@ -83,20 +88,30 @@ class Proxy:
     ) -> None:
         """Stop taking connections, let requests under way finish within the grace period, then close the rest."""
         self._is_stopping = True
+        self._reloading.cancel()
         try:
-            async with asyncio.timeout(self._settings.server.shutdown_grace_s) as self._grace:
+            async with asyncio.timeout(self._current.settings.server.shutdown_grace_s) as self._grace:
                 await asyncio.gather(*(listener.drain() for listener in self._listeners))
         except TimeoutError:
             pass
         finally:
+            await asyncio.gather(self._reloading, return_exceptions=True)
             await self._stack.aclose()
 
     def __str__(self) -> str:
-        settings = self._settings
+        settings = self._current.settings
         return (
             f"Pointsman takes traffic at http://{self.address} (admin page: http://{self.admin_address}/admin/, "
             f"providers: {len(settings.providers)}, models: {len(settings.models)}, from {settings.source})"
         )
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration anew and put it in force; raises `ConfigError` and changes nothing if it can't be."""
+        return await self._reloader.reload()
+
+    def reload_soon(self) -> None:
+        """The same, without waiting for it; how it went stands in the log."""
+        self._reloader.ask()
 
     def hurry(self) -> None:
         """End the grace period of a stop under way now."""
@@ -114,21 +129,21 @@ class Proxy:
         if admin is not None:
             app.add_subapp(_ADMIN, admin)
         prefix = "" if admin is None else _ADMIN
-        return await stack.enter_async_context(Application(app, prefix, self._settings.server.client_idle_s))
+        return await stack.enter_async_context(Application(app, prefix, self._current))
 
     async def _listen(self, stack: AsyncExitStack, address: Address, handle: Handler) -> Address:
-        listener = Listener(address, handle, self._settings.server.client_idle_s)
+        listener = Listener(address, handle, self._current)
         self._listeners.append(await stack.enter_async_context(listener))
         return listener.address
 
 
-def serve(settings: Settings, log_level: int = logging.INFO) -> int:
-    """Run the proxy in the foreground until SIGTERM or SIGINT; a second signal ends the grace period.
+def serve(settings: Settings, log_level: int = logging.INFO, load: Load | None = None) -> int:
+    """Run the proxy in the foreground until SIGTERM or SIGINT; a second one ends the grace period, SIGHUP reloads.
 
     Returns the exit status: 0 after a clean stop, 1 where an address could not be had, 2 for an unsafe configuration.
     """
     try:
-        proxy = Proxy(settings)
+        proxy = Proxy(settings, load)
         with logging_to_stderr(log_level), asyncio.Runner(loop_factory=event_loop) as runner:
             runner.run(run_until_signal(proxy))
     except StartError as error:
@@ -148,6 +163,7 @@ async def run_until_signal(proxy: Proxy) -> None:
         _tune_garbage_collection()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, proxy.reload_soon)
         print(proxy, flush=True)  # noqa: T201
         await stop.wait()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -282,3 +282,49 @@ class UploadSink:
             self.received += len(piece)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
         writer.close()
+
+
+@pytest.mark.parametrize("by", ["SIGHUP", "watch", "command"])
+async def test_a_reload_from_outside(by: str, start: Start, tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    """SIGHUP, a look at the file, and `pointsman reload` all put the new file in force; a bad one only gets logged."""
+    watch = {"watch_config_s": 0.05} if by == "watch" else {}
+    here = {"up": {"base_url": "http://127.0.0.1:9/v1"}}
+    process, origin = await start(providers=here, server=watch)
+
+    async def edit(text: str) -> tuple[int | None, str]:
+        """Write the file and have it reloaded; gives the command's status and errors, if it was by command."""
+        (tmp_path / "proxy.yaml.new").write_text(text)
+        (tmp_path / "proxy.yaml.new").rename(tmp_path / "proxy.yaml")
+        if by == "SIGHUP":
+            process.send_signal(signal.SIGHUP)
+        if by != "command":
+            return None, ""
+        async with program("reload", "--url", origin) as command:
+            _, errors = await command.communicate()
+            return command.returncode, errors.decode()
+
+    status, errors = await edit("server: {watch_config_s: soon}\nmodels: {m: {endpoints: [{provider: no}]}}")
+    if by == "command":
+        assert status == 1
+        assert [f"proxy.yaml:{line}" in errors for line in (1, 2)] == [True, True]
+    else:
+        assert process.stderr is not None
+        lines: list[str] = []
+        async with asyncio.timeout(10):
+            while sum("proxy.yaml:" in line for line in lines) < 3:
+                lines.append((await process.stderr.readline()).decode())
+        assert "nothing has changed" in "".join(lines)
+    async with http.get(f"{origin}/admin/routes") as response:
+        assert await response.json() == {"revision": 0, "routes": []}
+
+    models = {"fast": {"endpoints": [{"provider": "up", "model_id": "m"}]}}
+    status, errors = await edit(yaml.safe_dump({"providers": here, "models": models}))
+    assert (status, errors) == (0 if by == "command" else None, "")
+    async with asyncio.timeout(10):
+        while True:
+            async with http.get(f"{origin}/admin/routes") as response:
+                if (await response.json())["revision"] == 1:
+                    break
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        assert await process.wait() == 0

@@ -5,5 +5,6 @@
 """
 
 from proxy.admin.app import build_admin
+from proxy.admin.payloads import Reloaded
 
-__all__ = ["build_admin"]
+__all__ = ["Reloaded", "build_admin"]

@@ -6,8 +6,9 @@ from aiohttp import hdrs, web
 
 from proxy.admin.answers import answer
 from proxy.admin.bodies import read_body
-from proxy.admin.keys import DESK
-from proxy.admin.payloads import decode_route
+from proxy.admin.keys import DESK, RELOAD
+from proxy.admin.payloads import ErrorAnswer, ErrorDetail, decode_route
+from proxy.config import ConfigError
 from proxy.errors import InvalidRequestError
 
 
@@ -35,6 +36,15 @@ async def resolve(request: web.Request) -> web.Response:
     if not (model := request.query.get("model", "")):
         raise InvalidRequestError("Name the model to resolve: ?model=NAME.")
     return answer(request.app[DESK].resolve(model))
+
+
+async def reload(request: web.Request) -> web.Response:
+    """`POST /reload`: read the configuration anew and put it in force; 400 with every fault if it can't be."""
+    try:
+        return answer(await request.app[RELOAD]())
+    except ConfigError as error:
+        message = f"The configuration can't be used, so nothing has changed. Faults: {len(error.faults)}."
+        return answer(ErrorAnswer(ErrorDetail(message, tuple(error.faults))), status=400)
 
 
 def _model_in_path(request: web.Request) -> str:

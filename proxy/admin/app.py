@@ -1,6 +1,5 @@
 """Wires the admin application together: every path it answers stands in `_add_paths`."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp_jinja2
@@ -11,24 +10,25 @@ from proxy.admin import api, pages
 from proxy.admin.answers import add_security_headers, answer_errors
 from proxy.admin.desk import Desk
 from proxy.admin.guard import build_guard
-from proxy.admin.keys import DESK
+from proxy.admin.keys import DESK, RELOAD, Reload
 from proxy.admin.static_files import StaticFiles
-from proxy.config.settings import Provider, Secret
+from proxy.config import Current
 from proxy.routing import DynamicRoutingTable
 
 _HERE = Path(__file__).parent
 
 
-def build_admin(table: DynamicRoutingTable, providers: Mapping[str, Provider], token: Secret) -> web.Application:
+def build_admin(table: DynamicRoutingTable, current: Current, reload: Reload) -> web.Application:
     """The admin application, to be mounted below `/admin` with `add_subapp`.
 
     Args:
         table: the routing table that it shows and changes.
-        providers: the configured providers by name.
-        token: what a request must carry; only a loopback listener may do without one.
+        current: the settings in force, of which the providers and the token count here.
+        reload: reads the configuration anew.
     """
-    app = web.Application(middlewares=[answer_errors, build_guard(token)])
-    app[DESK] = Desk(table, providers)
+    app = web.Application(middlewares=[answer_errors, build_guard(current)])
+    app[DESK] = Desk(table, current)
+    app[RELOAD] = reload
     app.on_response_prepare.append(add_security_headers)
     _load_templates(app)
     _add_paths(app.router)
@@ -47,6 +47,7 @@ def _add_paths(router: web.UrlDispatcher) -> None:
     # (?s:…) so that a name with an encoded line break is refused as such, not as an unknown path.
     router.add_delete("/routes/{model:(?s:.+)}", api.remove_route)
     router.add_get("/resolve", api.resolve)
+    router.add_post("/reload", api.reload)
 
 
 def _load_templates(app: web.Application) -> None:

@@ -14,6 +14,7 @@ from proxy.admin.payloads import (
     RouteSet,
     ShadowedRoute,
 )
+from proxy.config import Current
 from proxy.config.settings import Provider, RouteStrategy
 from proxy.errors import InvalidRequestError, NotFoundError, UnknownModelError
 from proxy.routing import DescribedTable, DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteSource, RouteView
@@ -26,12 +27,17 @@ class Desk:
 
     Args:
         table: the table that requests are routed by.
-        providers: the configured providers, the only ones that a route can name.
+        current: the settings in force: a route can only name one of their providers.
     """
 
-    def __init__(self, table: DynamicRoutingTable, providers: Mapping[str, Provider]) -> None:
+    def __init__(self, table: DynamicRoutingTable, current: Current) -> None:
         self._table = table
-        self.providers = providers
+        self._current = current
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """The configured providers."""
+        return self._current.settings.providers
 
     @property
     def revision(self) -> int:

@@ -16,7 +16,7 @@ from base64 import b64decode
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from proxy.config.settings import Secret
+from proxy.config import Current
 from proxy.errors import InvalidRequestError
 
 _log = logging.getLogger("pointsman.admin")
@@ -39,16 +39,16 @@ class ForbiddenError(InvalidRequestError):
     code = "forbidden"
 
 
-def build_guard(token: Secret) -> Middleware:
+def build_guard(current: Current) -> Middleware:
     """The middleware that lets in who may come in; raises `UnauthorizedError` or `ForbiddenError` for all others.
 
     Args:
-        token: the admin token; an empty one means that the plane is bound to loopback.
+        current: holds the admin token; an empty one means that the plane is bound to loopback.
     """
-    expected = token.reveal().encode()
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        expected = current.settings.admin.token.reveal().encode()
         if not expected:
             _require_loopback_name(request)
             _refuse_cross_site(request)

@@ -1,7 +1,14 @@
 """What the admin application holds for its handlers."""
 
+from collections.abc import Awaitable, Callable
+
 from aiohttp import web
 
 from proxy.admin.desk import Desk
+from proxy.admin.payloads import Reloaded
+
+Reload = Callable[[], Awaitable[Reloaded]]
+"""Reads the configuration anew; raises `ConfigError` and changes nothing if it can't be used."""
 
 DESK = web.AppKey("desk", Desk)
+RELOAD: web.AppKey[Reload] = web.AppKey("reload")

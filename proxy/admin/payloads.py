@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from proxy.config import Changes, Fault
 from proxy.config.settings import RouteStrategy
 from proxy.errors import InvalidRequestError
 from proxy.routing import RouteEndpoint
@@ -87,10 +88,21 @@ class RouteRemoved(msgspec.Struct, frozen=True):
     status: str = "ok"
 
 
-class ErrorDetail(msgspec.Struct, frozen=True):
-    """What went wrong, in words for a person."""
+class Reloaded(msgspec.Struct, frozen=True):
+    """The configuration was read anew and is in force, save for the keys that need a restart."""
+
+    revision: int
+    providers: Changes
+    models: Changes
+    needs_restart: tuple[str, ...] = ()
+    status: str = "ok"
+
+
+class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What went wrong, in words for a person, and all that is wrong with a configuration that is not in force."""
 
     message: str
+    faults: tuple[Fault, ...] = ()
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from proxy.admin.payloads import ErrorAnswer, Explanation, RouteBody, RouteList, RouteRemoved, RouteSet
+from proxy.admin.payloads import ErrorAnswer, Explanation, Reloaded, RouteBody, RouteList, RouteRemoved, RouteSet
 from proxy.cli.terminal import Failure
 
 _TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
@@ -46,6 +46,10 @@ class AdminApi:
         """Where a request for the model would go, and why."""
         return self._call("GET", f"/admin/resolve?{urlencode({'model': model})}", Explanation)
 
+    def reload(self) -> Reloaded:
+        """Have the configuration read anew and put in force."""
+        return self._call("POST", "/admin/reload", Reloaded)
+
     def _call(self, method: str, path: str, kind: type[Answer], body: bytes | None = None) -> Answer:
         try:
             status, answer = asyncio.run(self._exchange(method, path, body))
@@ -59,7 +63,7 @@ class AdminApi:
         except aiohttp.ClientError:
             raise Failure(f"What answers at {self._url} doesn't speak HTTP.") from None
         if status != 200:
-            raise Failure(self._refusal(status, answer))
+            raise self._refusal(status, answer)
         try:
             return msgspec.json.decode(answer, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -75,14 +79,15 @@ class AdminApi:
         ):
             return response.status, await response.read()
 
-    def _refusal(self, status: int, answer: bytes) -> str:
+    def _refusal(self, status: int, answer: bytes) -> Failure:
         if status == 401:
             does = "refused the admin token" if "Authorization" in self._headers else "wants its admin token"
-            return f"The proxy at {self._url} {does}: set $POINTSMAN_ADMIN_TOKEN."
+            return Failure(f"The proxy at {self._url} {does}: set $POINTSMAN_ADMIN_TOKEN.")
         try:
-            return msgspec.json.decode(answer, type=ErrorAnswer).error.message
+            error = msgspec.json.decode(answer, type=ErrorAnswer).error
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return f"There is no admin API at {self._url}: it answered with HTTP status {status}."
+            return Failure(f"There is no admin API at {self._url}: it answered with HTTP status {status}.")
+        return Failure(error.message, *map(str, error.faults))
 
 
 def _escaped(model: str) -> str:

@@ -9,8 +9,10 @@ import msgspec
 
 from proxy import __version__
 from proxy.cli.check import check
+from proxy.cli.reload import reload
 from proxy.cli.routes import resolve, routes
-from proxy.cli.settings import CONFIG_FILE, listening_at, load_or_exit
+from proxy.cli.settings import CONFIG_FILE, listening_at, load, load_or_exit
+from proxy.config import Address, Settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -37,13 +39,20 @@ def main() -> None:
 )
 def serve(config: Path | None, listen: str | None, log_level: str) -> None:
     """Run the proxy in the foreground until SIGTERM or Ctrl-C."""
-    settings = load_or_exit(config)
-    if listen is not None:
-        server = msgspec.structs.replace(settings.server, listen=listening_at(listen).server.listen)
-        settings = msgspec.structs.replace(settings, server=server)
+    address = None if listen is None else listening_at(listen).server.listen
+    settings = _listening(load_or_exit(config), address)
     from proxy import app  # noqa: PLC0415 - the server, only where one is run
 
-    sys.exit(app.serve(settings, logging.getLevelNamesMapping()[log_level.upper()]))
+    level = logging.getLevelNamesMapping()[log_level.upper()]
+    sys.exit(app.serve(settings, level, lambda: _listening(load(config), address)))
+
+
+def _listening(settings: Settings, address: Address | None) -> Settings:
+    """The settings, but with this address instead of `server.listen`, if there is one."""
+    if address is None:
+        return settings
+    server = msgspec.structs.replace(settings.server, listen=address)
+    return msgspec.structs.replace(settings, server=server)
 
 
 @main.command()
@@ -58,5 +67,5 @@ def demo(listen: str) -> None:
     sys.exit(room.demo(str(address)))
 
 
-for command in (check, routes, resolve):
+for command in (check, reload, routes, resolve):
     main.add_command(command)

@@ -1,43 +1,18 @@
 """The commands that ask a running proxy for its routes and switch them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from proxy.cli.running import proxy_options, running_proxy
 from proxy.cli.settings import CONFIG_FILE, load_or_exit
 from proxy.cli.terminal import Failure, print_json, print_line, print_table
 
 if TYPE_CHECKING:  # what imports the HTTP client is imported by the command that needs it
     from proxy.admin.payloads import EndpointBody, Explanation
-    from proxy.cli.admin_api import AdminApi
     from proxy.routing import RouteEndpoint
-
-
-def _proxy_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say which proxy to ask, and in what shape to print."""
-    options = (
-        click.option(
-            "--url",
-            envvar="POINTSMAN_URL",
-            default="http://127.0.0.1:8787",
-            show_default=True,
-            show_envvar=True,
-            help="Where the running proxy's admin plane listens.",
-        ),
-        click.option(
-            "--token",
-            envvar="POINTSMAN_ADMIN_TOKEN",
-            default="",
-            show_envvar=True,
-            help="Its admin token. The variable is safer: other users of the machine can read a command line.",
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Print the API's JSON."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @click.group()
@@ -46,10 +21,10 @@ def routes() -> None:
 
 
 @routes.command("list")
-@_proxy_options
+@proxy_options
 def list_routes(url: str, token: str, *, as_json: bool) -> None:
     """Print every route in force."""
-    answer = _api(url, token).list_routes()
+    answer = running_proxy(url, token).list_routes()
     if as_json:
         print_json(answer)
         return
@@ -71,7 +46,7 @@ def list_routes(url: str, token: str, *, as_json: bool) -> None:
 @click.argument("model")
 @click.argument("endpoints", metavar="PROVIDER:MODEL_ID...", nargs=-1, required=True)
 @click.option("--strategy", default="priority", show_default=True, help="How to choose: priority or load_balance.")
-@_proxy_options
+@proxy_options
 def set_route(model: str, endpoints: Sequence[str], strategy: str, url: str, token: str, *, as_json: bool) -> None:
     """Send MODEL to these endpoints, in this order, from the next request on.
 
@@ -80,7 +55,7 @@ def set_route(model: str, endpoints: Sequence[str], strategy: str, url: str, tok
     from proxy.admin.payloads import RouteBody  # noqa: PLC0415
 
     body = RouteBody(model, tuple(map(_parse_endpoint, endpoints)), strategy)
-    answer = _api(url, token).set_route(body)
+    answer = running_proxy(url, token).set_route(body)
     if as_json:
         print_json(answer)
     else:
@@ -89,10 +64,10 @@ def set_route(model: str, endpoints: Sequence[str], strategy: str, url: str, tok
 
 @routes.command("remove")
 @click.argument("model")
-@_proxy_options
+@proxy_options
 def remove_route(model: str, url: str, token: str, *, as_json: bool) -> None:
     """Remove the dynamic route of MODEL, so that its config route is back in force."""
-    answer = _api(url, token).remove_route(model)
+    answer = running_proxy(url, token).remove_route(model)
     if as_json:
         print_json(answer)
     else:
@@ -104,10 +79,10 @@ def remove_route(model: str, url: str, token: str, *, as_json: bool) -> None:
 @click.option(
     "--config", type=CONFIG_FILE, metavar="FILE", help="Tell it from this file alone, without a running proxy."
 )
-@_proxy_options
+@proxy_options
 def resolve(model: str, config: Path | None, url: str, token: str, *, as_json: bool) -> None:
     """Say where a request for MODEL would go, in which order, and why."""
-    answer = _api(url, token).resolve(model) if config is None else _resolve_from_file(model, config)
+    answer = running_proxy(url, token).resolve(model) if config is None else _resolve_from_file(model, config)
     if as_json:
         print_json(answer)
         return
@@ -118,21 +93,16 @@ def resolve(model: str, config: Path | None, url: str, token: str, *, as_json: b
     print_line(f"Revision: {answer.revision}")
 
 
-def _api(url: str, token: str) -> "AdminApi":
-    from proxy.cli.admin_api import AdminApi  # noqa: PLC0415 - the HTTP client, only where one is needed
-
-    return AdminApi(url, token)
-
-
 def _resolve_from_file(model: str, config: Path) -> "Explanation":
     """What the admin API of a proxy just started with this file would answer."""
     from proxy.admin.desk import Desk  # noqa: PLC0415
+    from proxy.config import Current  # noqa: PLC0415
     from proxy.routing import ConfigRoutingTable, DynamicRoutingTable, UnknownModelError  # noqa: PLC0415
 
     settings = load_or_exit(config)
     table = DynamicRoutingTable(ConfigRoutingTable(settings.providers, settings.models))
     try:
-        return Desk(table, settings.providers).resolve(model)
+        return Desk(table, Current(settings)).resolve(model)
     except UnknownModelError as error:
         raise Failure(error.message) from None
 

@@ -23,11 +23,15 @@ def printable(text: str) -> str:
 
 
 class Failure(click.ClickException):
-    """Ends a command with status 1 and one line that says what failed and what to do."""
+    """Ends a command with status 1 and one line that says what failed and what to do, or that and more of them."""
+
+    def __init__(self, message: str, *more: str) -> None:
+        super().__init__(message)
+        self._more = more
 
     def format_message(self) -> str:
-        """The line, safe to print whoever's names it quotes."""
-        return printable(self.message)
+        """The lines, safe to print whoever's names they quote."""
+        return "\n".join(map(printable, (self.message, *self._more)))
 
 
 def print_line(text: str) -> None:

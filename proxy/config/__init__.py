@@ -1,5 +1,6 @@
 """Settings, what is public knowledge of providers, and how a file or the environment becomes settings."""
 
+from proxy.config.current import Changes, Current, changes, in_force
 from proxy.config.describe import describe_settings
 from proxy.config.faults import ConfigError, Fault
 from proxy.config.known import KNOWN_PROVIDERS
@@ -27,7 +28,9 @@ __all__ = [
     "Address",
     "Admin",
     "AuthStyle",
+    "Changes",
     "ConfigError",
+    "Current",
     "Endpoint",
     "EndpointOverrides",
     "Fault",
@@ -41,8 +44,10 @@ __all__ = [
     "Server",
     "Settings",
     "Timeouts",
+    "changes",
     "describe_settings",
     "find_config",
+    "in_force",
     "load_settings",
     "parse_settings",
     "settings_from",

@@ -256,6 +256,12 @@ class Server(msgspec.Struct, frozen=True):
     """How long a client may pause within its request body, or in taking its answer."""
     shutdown_grace_s: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
     """How long requests under way may go on after SIGTERM."""
+    shutdown_idle_s: Annotated[float, Meta(ge=0, le=86_400)] = 1.0
+    """How long a connection without a request is kept after SIGTERM, for one that may be on its way."""
+    reuse_port: bool = False
+    """Whether another process may listen at the same addresses, such as the one that takes over from this."""
+    watch_config_s: Seconds | None = None
+    """How often to look whether the config file has changed, and then reload it; None: never."""
 
 
 class Admin(msgspec.Struct, frozen=True):

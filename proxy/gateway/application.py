@@ -13,6 +13,7 @@ from typing import Self, cast
 from aiohttp import hdrs, web
 from aiohttp.http import SERVER_SOFTWARE
 
+from proxy.config import Current
 from proxy.errors import InvalidRequestError, ProxyError, error_body
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
@@ -36,15 +37,15 @@ class Application:
     Args:
         app: the application.
         prefix: the path below which all is the application's, whatever the method; "" if there is none.
-        client_idle_s: how long a client may pause within its request.
+        current: the settings in force: how long a client may pause within its request.
     """
 
-    def __init__(self, app: web.Application, prefix: str, client_idle_s: float) -> None:
+    def __init__(self, app: web.Application, prefix: str, current: Current) -> None:
         app.on_response_prepare.append(_before_head)
         # A client that goes away cancels its handler.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_LAST_CALL_S)
         self._prefix = prefix
-        self._client_idle_s = client_idle_s
+        self._current = current
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -78,7 +79,9 @@ class Application:
         handler.connection_made(transport)
         try:
             handler.data_received(_head(request))
-            while not transport.is_closing() and (piece := await request.read(self._client_idle_s)):
+            while not transport.is_closing() and (
+                piece := await request.read(self._current.settings.server.client_idle_s)
+            ):
                 await transport.readable.wait()
                 handler.data_received(b"%x\r\n%b\r\n" % (len(piece), piece) if request.is_chunked else piece)
             if request.is_chunked:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from secrets import token_hex
 from typing import cast
 
+from proxy.config import Current
 from proxy.deadline import Deadline
 from proxy.errors import InvalidRequestError, ProxyError
 from proxy.gateway.parser import RequestParser
@@ -37,7 +38,7 @@ class Connections:
 
     Args:
         handle: answers a request.
-        client_idle_s: how long a client may go without taking anything of its answer.
+        current: the settings in force: how long a client may go without taking anything of its answer.
 
     Attributes:
         open: every connection.
@@ -45,12 +46,17 @@ class Connections:
         is_stopping: whether each connection ends with the answer under way.
     """
 
-    def __init__(self, handle: Handler, client_idle_s: float) -> None:
+    def __init__(self, handle: Handler, current: Current) -> None:
         self.handle = handle
-        self.client_idle_s = client_idle_s
+        self._current = current
         self.outbox = Outbox(asyncio.get_running_loop())
         self.is_stopping = False
         self.open: set[ClientConnection] = set()
+
+    @property
+    def client_idle_s(self) -> float:
+        """How long a client may go without taking anything of its answer."""
+        return self._current.settings.server.client_idle_s
 
     async def stop(self) -> None:
         """End connections that rest now, the others with their answers, and wait until those are over."""

@@ -1,6 +1,6 @@
 """The data plane's way in: every request on its listener comes through `Gateway.handle`."""
 
-from proxy.config import Protocol, Server
+from proxy.config import Current, Protocol
 from proxy.errors import ProxyError
 from proxy.gateway.application import Application
 from proxy.gateway.body import StreamedForm, read_request
@@ -20,7 +20,7 @@ class Gateway:
     Args:
         table: where models lead.
         upstream: the connections to the providers.
-        limits: the server's limits.
+        current: the settings in force, of which the server's limits count here.
         application: answers what is not forwarded: health, discovery, and what is mounted beside them.
         telemetry: takes in what became of each request.
     """
@@ -29,14 +29,14 @@ class Gateway:
         self,
         table: DynamicRoutingTable,
         upstream: Upstream,
-        limits: Server,
+        current: Current,
         application: Application,
         telemetry: Telemetry,
     ) -> None:
         self._table = table
         self._forwarder = Forwarder(upstream)
         self._tunneller = Tunneller(table, upstream)
-        self._limits = limits
+        self._current = current
         self._application = application
         self._telemetry = telemetry
 
@@ -61,7 +61,7 @@ class Gateway:
 
     async def _forward(self, request: Request, response: Response, outcome: Outcome) -> None:
         call = parse_call(request.path, request.query)
-        body = await read_request(request, call, self._limits)
+        body = await read_request(request, call, self._current.settings.server)
         try:
             outcome.model = body.model
             resolution = await self._table.resolve(body.model)

@@ -4,7 +4,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from proxy.config import Address
+from proxy.config import Address, Current
 from proxy.gateway.connection import ClientConnection, Connections, Handler
 
 _BACKLOG = 1024
@@ -16,7 +16,7 @@ class Listener:
     Args:
         address: where to listen; port 0 takes a free one.
         handle: answers a request.
-        client_idle_s: how long a client may go without taking anything of its answer.
+        current: the settings in force, of which the server's limits count here.
 
     Attributes:
         address: where it listens.
@@ -24,13 +24,13 @@ class Listener:
     Entering it raises `OSError` if the address can't be had.
     """
 
-    def __init__(self, address: Address, handle: Handler, client_idle_s: float) -> None:
+    def __init__(self, address: Address, handle: Handler, current: Current) -> None:
         self.address = address
         self._handle = handle
-        self._client_idle_s = client_idle_s
+        self._current = current
 
     async def __aenter__(self) -> Self:
-        self._connections = Connections(self._handle, self._client_idle_s)
+        self._connections = Connections(self._handle, self._current)
         self._server = await asyncio.get_running_loop().create_server(
             lambda: ClientConnection(self._connections),
             self.address.host,

@@ -30,14 +30,26 @@ class ConfigRoutingTable:
         providers: the configured providers by name.
         models: the config routes by model. Both may also be plain mappings of the config file's shape, which raises
             `ConfigError` for what is wrong with them.
+        before: the table that this one takes over from; its routes that stay the same go on where they are.
     """
 
-    def __init__(self, providers: Mapping[str, Provider | Section], models: Mapping[str, Model | Section]) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, Provider | Section],
+        models: Mapping[str, Model | Section],
+        before: "ConfigRoutingTable | None" = None,
+    ) -> None:
         providers, models = _typed(providers, models)
         self._protocols = {name: str(provider.protocol) for name, provider in providers.items()}
-        self._routes = {name: _route(name, model) for name, model in sorted(models.items())}
+        routes = [_route(name, model) for name, model in sorted(models.items())]
+        self._routes = {route.model: route if before is None else before.same_or(route) for route in routes}
         self._names = list(self._routes)
         self._entries = [_model_entry(name, model) for name, model in sorted(models.items())]
+
+    def same_or(self, route: Route) -> Route:
+        """This table's own route where it equals the given one, or that."""
+        own = self._routes.get(route.model)
+        return own if own is not None and own.equals(route) else route
 
     async def route(self, model: str) -> RoutingTarget:
         """The target of the model's route, or of a direct name; raises `UnknownModelError`."""

@@ -38,7 +38,7 @@ class DynamicRoutingTable:
     def __init__(self, inner: RoutingTable, on_added: Callable[[DynamicRoute], None] | None = None) -> None:
         self.inner = inner
         self._on_added = on_added
-        self._below = inner if isinstance(inner, DescribedTable) else _Described(inner)
+        self._below = _described(inner)
         self._routes: dict[str, Route] = {}
         self._revision = 0
         # Resolving never takes it: it keeps two threads' changes from getting the same revision.
@@ -87,6 +87,13 @@ class DynamicRoutingTable:
                 return False
             self._revision += 1
             return True
+
+    def replace_inner(self, inner: RoutingTable) -> None:
+        """Layer the dynamic routes over another table from now on. None of them may lead where that doesn't."""
+        with self._changing:
+            self.inner = inner
+            self._below = _described(inner)
+            self._revision += 1
 
     def list_routes(self) -> list[RouteEntry]:
         """The merged view, sorted by model, each model once."""
@@ -181,6 +188,10 @@ class DynamicRoutingTable:
             names = [entry.model for entry in self.list_routes()]
             self._sorted_names = (revision, names)
         return names
+
+
+def _described(table: RoutingTable) -> DescribedTable:
+    return table if isinstance(table, DescribedTable) else _Described(table)
 
 
 class _Described:

@@ -29,6 +29,11 @@ class Route:
         self.weights = weights
         self.choose = _SELECTORS[strategy](targets)
 
+    def equals(self, other: "Route") -> bool:
+        """Whether both choose in the same way among the same targets, whatever position their round robin has."""
+        ours = (self.model, self.strategy, self.targets, self.weights)
+        return ours == (other.model, other.strategy, other.targets, other.weights)
+
     def endpoints(self) -> list[RouteEndpoint]:
         """The endpoints as fresh records, for the caller to keep or change."""
         return [

@@ -7,6 +7,7 @@ raised as it is.
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Mapping
 from functools import lru_cache
 from types import TracebackType
@@ -19,7 +20,7 @@ from proxy.routing import RoutingTarget
 from proxy.upstream.broken import BrokenError, SilenceError
 from proxy.upstream.connection import Connection
 from proxy.upstream.origin import Origin, RequestTemplate
-from proxy.upstream.pool import BusyError
+from proxy.upstream.pool import BusyError, Pool
 from proxy.upstream.protocols import spoken_protocol
 from proxy.upstream.requests import Body, Payload, Sink
 from proxy.upstream.tls import tls_context
@@ -29,6 +30,9 @@ from proxy.wire import Call, Head
 _KINDS = 1024
 
 _log = logging.getLogger("pointsman.upstream")
+
+TlsContexts = Mapping[str, ssl.SSLContext]
+"""How each provider is talked to over TLS, by its name."""
 
 
 class Answer:
@@ -88,21 +92,18 @@ class Upstream:
     """
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
-        self._providers = providers
-        usual = tls_context(None)
-        self._tls = {
-            name: tls_context(provider.ca_bundle) if provider.ca_bundle else usual
-            for name, provider in providers.items()
-        }
+        self._providers: Mapping[str, Provider] = {}
+        self._usual_tls = tls_context(None)
+        self._tls: TlsContexts = {}
+        self._at_first = (providers, self.tls_for(providers))
         self._origins: dict[tuple[str, Protocol], Origin] = {}
         self._kept_template = lru_cache(maxsize=_KINDS)(self._make_template)
         self._warming: set[asyncio.Task[None]] = set()
+        self._retired: set[Pool] = set()
 
     async def __aenter__(self) -> Self:
         self._outbox = Outbox(asyncio.get_running_loop())
-        for name, provider in self._providers.items():
-            for protocol, settings in provider.protocols.items():
-                self._origins[name, protocol] = Origin(provider, settings, self._tls[name])
+        self.adopt(*self._at_first)
         return self
 
     async def __aexit__(
@@ -111,8 +112,41 @@ class Upstream:
         for task in self._warming:
             task.cancel()
         await asyncio.gather(*self._warming, return_exceptions=True)
-        for origin in self._origins.values():
-            origin.pool.close()
+        for pool in {origin.pool for origin in self._origins.values()} | self._retired:
+            pool.close()
+
+    def tls_for(self, providers: Mapping[str, Provider]) -> TlsContexts:
+        """Make ready for `adopt`; reads files, so a running program calls it in a thread. Raises `OSError`."""
+        return {name: self._tls_for(provider) for name, provider in providers.items()}
+
+    def _tls_for(self, provider: Provider) -> ssl.SSLContext:
+        if provider == self._providers.get(provider.name):
+            return self._tls[provider.name]
+        return tls_context(provider.ca_bundle) if provider.ca_bundle else self._usual_tls
+
+    def adopt(self, providers: Mapping[str, Provider], tls: TlsContexts) -> None:
+        """Talk to these providers from now on.
+
+        One that stays as it is keeps its connections. Those of one that was changed or removed serve who has or waits
+        for them, and no further request.
+
+        Args:
+            providers: the configured providers by name.
+            tls: what `tls_for` gave for them.
+        """
+        kept = {name for name, provider in providers.items() if provider == self._providers.get(name)}
+        self._retired = {pool for pool in self._retired if not pool.is_vacant}
+        for (name, _), origin in self._origins.items():
+            if name not in kept:
+                origin.pool.retire()
+                self._retired.add(origin.pool)
+        self._origins = {
+            (name, protocol): self._origins[name, protocol] if name in kept else Origin(provider, settings, tls[name])
+            for name, provider in providers.items()
+            for protocol, settings in provider.protocols.items()
+        }
+        self._providers, self._tls = providers, tls
+        self._kept_template.cache_clear()
 
     def warm(self, name: str) -> None:
         """Connect to a provider that is about to be asked, so that its first request needn't wait for handshakes."""

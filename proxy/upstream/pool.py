@@ -43,6 +43,7 @@ class Pool:
         "_busy",
         "_dialer",
         "_is_closed",
+        "_is_retired",
         "_keepalive_s",
         "_limits",
         "_opening",
@@ -62,7 +63,7 @@ class Pool:
         # Each gets a connection, or None: the place for one, which is then counted as being opened already.
         self._waiters: deque[asyncio.Future[Connection | None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
-        self._is_closed = False
+        self._is_closed = self._is_retired = False
 
     # What metrics ask for.
 
@@ -85,6 +86,11 @@ class Pool:
     def waiting(self) -> int:
         """Requests that wait for a connection."""
         return len(self._waiters)
+
+    @property
+    def is_vacant(self) -> bool:
+        """Whether there is nothing to close."""
+        return not (self.open or self._waiters)
 
     # What requests do.
 
@@ -128,6 +134,9 @@ class Pool:
         connection.rest()
         if self._waiters and self._pass_on(connection):
             return
+        if self._is_retired:
+            self.drop(connection)
+            return
         self._busy.remove(connection)
         self._resting[connection] = None
         if self._sweep is None:
@@ -147,6 +156,11 @@ class Pool:
         """
         if not self.open:
             self.release(await self.acquire(limit_s))
+
+    def retire(self) -> None:
+        """Keep no connection that rests any more; requests on their way here still get theirs."""
+        self._is_retired = True
+        self._close_resting()
 
     def close(self) -> None:
         """Close every connection, also those in use; who waits for one gets a `BrokenError`, now and from now on."""
@@ -235,6 +249,11 @@ class Pool:
         """Forget a connection that has ended: it said something unasked, or the provider closed it."""
         self._resting.pop(connection, None)
         connection.on_closed = None
+
+    def _close_resting(self) -> None:
+        for connection in list(self._resting):
+            connection.close()
+        self._resting.clear()
 
     def _close_old(self) -> None:
         """Close what has rested for too long, and come back for the rest."""

@@ -7,7 +7,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from proxy.admin import build_admin
+from proxy.admin import Reloaded, build_admin
+from proxy.admin.keys import Reload
+from proxy.config import Admin, ConfigError, Current, Fault, Settings
 from proxy.config.settings import AuthStyle, Endpoint, Model, ProtocolSettings, Provider, RouteStrategy, Secret
 from proxy.errors import Protocol
 from proxy.routing import ConfigRoutingTable, DynamicRoutingTable
@@ -25,6 +27,16 @@ MODELS = {
 }
 
 
+async def nothing_to_reload() -> Reloaded:
+    """What a proxy answers whose settings were not read from a file."""
+    raise ConfigError([Fault("here", 3, "models", "this can't be read again")])
+
+
+def admin_plane(table: DynamicRoutingTable, token: str, reload: Reload = nothing_to_reload) -> web.Application:
+    """An admin application over `table`."""
+    return build_admin(table, Current(Settings(admin=Admin(Secret(token)), providers=PROVIDERS)), reload)
+
+
 @pytest.fixture
 def table() -> DynamicRoutingTable:
     """A table with two config routes over two providers."""
@@ -40,7 +52,7 @@ def start_admin(
 
     async def start(token: str = "") -> AdminClient:
         root = web.Application()
-        root.add_subapp("/admin", build_admin(table, PROVIDERS, Secret(token)))
+        root.add_subapp("/admin", admin_plane(table, token))
         return await aiohttp_client(root)
 
     return start

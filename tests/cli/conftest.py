@@ -10,11 +10,9 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
 
-from proxy.admin import build_admin
 from proxy.cli import main
-from proxy.config import Secret
 from proxy.routing import ConfigRoutingTable, DynamicRoutingTable
-from tests.admin.conftest import MODELS, PROVIDERS
+from tests.admin.conftest import MODELS, PROVIDERS, admin_plane
 
 TOKEN = "cli-token"
 
@@ -31,7 +29,7 @@ def table() -> DynamicRoutingTable:
 def admin_url(table: DynamicRoutingTable) -> Iterator[str]:
     """The address of an admin plane over `table`, guarded by `TOKEN`."""
     root = web.Application()
-    root.add_subapp("/admin", build_admin(table, PROVIDERS, Secret(TOKEN)))
+    root.add_subapp("/admin", admin_plane(table, TOKEN))
     with serving(root) as url:
         yield url
 

@@ -142,7 +142,18 @@ def test_help_comes_without_the_server() -> None:
         "import sys, proxy.cli; sys.exit('aiohttp' in sys.modules or 'rich' in sys.modules or 'asyncio' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ}, check=False).returncode == 0
-    for command in ("", "serve", "check", "demo", "resolve", "routes", "routes list", "routes set", "routes remove"):
+    for command in (
+        "",
+        "serve",
+        "check",
+        "demo",
+        "reload",
+        "resolve",
+        "routes",
+        "routes list",
+        "routes set",
+        "routes remove",
+    ):
         result = run(*command.split(), "--help")
         assert result.exit_code == 0
         assert "Usage: pointsman" in result.stdout
