@@ -1,12 +1,12 @@
 """Settings, what is public knowledge of providers, and how a file or the environment becomes settings."""
 
+from proxy.config.address import Address
 from proxy.config.current import Changes, Current, changes, in_force
 from proxy.config.describe import describe_settings
 from proxy.config.faults import ConfigError, Fault
 from proxy.config.known import KNOWN_PROVIDERS
 from proxy.config.load import find_config, load_settings, parse_settings, settings_from
 from proxy.config.settings import (
-    Address,
     Admin,
     AuthStyle,
     Endpoint,

@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from proxy.config.address import Address
 from proxy.config.known import KNOWN_PROVIDERS
-from proxy.config.settings import Address, AuthStyle, Endpoint, Model, Provider, Secret, Settings
+from proxy.config.settings import AuthStyle, Endpoint, Model, Provider, Secret, Settings
 
 _MASK = "***"
 
@@ -35,6 +36,7 @@ def _provider(provider: Provider) -> dict[str, object]:
         "timeouts": _plain(provider.timeouts),
         "limits": _plain(provider.limits),
         "concurrency": _plain(provider.concurrency),
+        "probe": _plain(provider.probe),
         "ca_bundle": provider.ca_bundle,
         "proxy": _without_credential(provider.proxy),
     }

@@ -11,8 +11,9 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from proxy.config.address import Address
 from proxy.config.reader import Form, PartOf
-from proxy.config.settings import Address, Admin, AuthStyle, Count, Limits, Secret, Server, Timeouts
+from proxy.config.settings import Admin, AuthStyle, Count, Limits, Probe, Secret, Server, Timeouts
 from proxy.errors import Protocol
 
 ProviderName = NewType("ProviderName", str)
@@ -51,6 +52,7 @@ class ProviderEntry(msgspec.Struct, frozen=True):
     headers: dict[HeaderName, Secret] = {}
     timeouts: SomeTimeouts = {}
     limits: SomeLimits = {}
+    probe: Probe | None = None
     ca_bundle: PemFile | None = None
     proxy: ProxyUrl | None = None
 

@@ -72,6 +72,7 @@ class ProviderResolver:
             headers=tuple(entry.headers.items()),
             timeouts=blueprint.timeouts,
             limits=blueprint.limits,
+            probe=entry.probe,
             ca_bundle=entry.ca_bundle,
             proxy=entry.proxy or Secret(""),
         )

@@ -3,14 +3,13 @@
 `load.py` makes them out of a config file or the environment; nothing here reads anything.
 """
 
-import re
 from enum import StrEnum
-from ipaddress import ip_address
-from typing import Annotated, Self
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from proxy.config.address import Address
 from proxy.errors import Failure, Protocol
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -97,6 +96,22 @@ class Concurrency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long each of them waits at most."""
 
 
+class ProbeBy(StrEnum):
+    """How a provider is asked whether it is well."""
+
+    MODELS = "models"
+    """By its list of models, which costs nothing."""
+    REQUEST = "request"
+    """By a request for one token to the endpoint, which tells more and may be billed."""
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """How an endpoint that is out of service is asked whether it is well, so that no client's request need find out."""
+
+    every_s: Seconds = 10.0
+    by: ProbeBy = ProbeBy.MODELS
+
+
 class EndpointOverrides(msgspec.Struct, frozen=True):
     """What one endpoint of a route sets for itself, over its route and its provider."""
 
@@ -176,6 +191,8 @@ class Provider(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     concurrency: Concurrency | None = None
     """Requests under way at once, over all endpoints and protocols."""
+    probe: Probe | None = None
+    """None: only clients' requests find out whether it is well again."""
     ca_bundle: str | None = None
     """PEM file of the authorities to trust instead of the system's."""
     proxy: Secret = Secret("")
@@ -207,43 +224,6 @@ class Model(msgspec.Struct, frozen=True):
     max_output_tokens: Count | None = None
     input_modalities: tuple[str, ...] = ()
     output_modalities: tuple[str, ...] = ()
-
-
-class Address(msgspec.Struct, frozen=True):
-    """A TCP address to listen on."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `HOST:PORT`, an IPv6 host in brackets; port 0 takes a free one.
-
-        Raises `ValueError`, which says what was expected.
-        """
-        found = _ADDRESS.fullmatch(text)
-        if found is None or int(found["port"]) > 65_535 or (found["ipv6"] and not _is_ip(found["ipv6"])):
-            raise ValueError("HOST:PORT, such as 127.0.0.1:8787 or [::1]:8787")
-        return cls(found["ipv6"] or found["name"], int(found["port"]))
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        return ip_address(self.host).is_loopback if _is_ip(self.host) else self.host == "localhost"
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})", re.ASCII)
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class Server(msgspec.Struct, frozen=True):

@@ -54,6 +54,7 @@ class Breaker:
     Attributes:
         state: an open one whose time is over stays open until an attempt begins.
         open_until: when its time is over, by the clock.
+        is_pausing: whether it is open since the provider asked for a pause.
     """
 
     __slots__ = (
@@ -68,6 +69,7 @@ class Breaker:
         "_is_tried",
         "_openings",
         "_slot",
+        "is_pausing",
         "open_until",
         "state",
     )
@@ -77,6 +79,7 @@ class Breaker:
         self._chance = chance
         self.state = BreakerState.CLOSED
         self.open_until = 0.0
+        self.is_pausing = False
         self._generation = Ticket(1)
         self._is_tried = False
         self._openings = 0
@@ -137,12 +140,12 @@ class Breaker:
         why = self._count() if ticket == self._generation else None
         cooldown_s = min(retry_after_s or 0.0, LONGEST_COOLDOWN_S)
         if why is not None:
-            self._open(max(self._open_s(), cooldown_s))
+            self._open(max(self._open_s(), cooldown_s), is_pause=cooldown_s > 0)
             return why
         # A provider's own word counts at once, and whichever attempt brings it.
         if cooldown_s > 0 and self._clock() + cooldown_s > self.open_until:
             was_open = self.state is BreakerState.OPEN
-            self._open(cooldown_s)
+            self._open(cooldown_s, is_pause=True)
             return None if was_open else f"it asks for a pause of {cooldown_s:g} s"
         return None
 
@@ -184,14 +187,16 @@ class Breaker:
         self._openings += 1
         return usual_s * (1 - JITTER + 2 * JITTER * self._chance())
 
-    def _open(self, open_s: float) -> None:
+    def _open(self, open_s: float, *, is_pause: bool) -> None:
         self.state = BreakerState.OPEN
+        self.is_pausing = is_pause
         self.open_until = self._clock() + open_s
         self._is_tried = False
 
     def _close(self) -> None:
         self.state = BreakerState.CLOSED
         self.open_until = 0.0
+        self.is_pausing = False
         self._is_tried = False
         self._forget_results()
 

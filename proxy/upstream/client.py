@@ -148,6 +148,10 @@ class Upstream:
         self._providers, self._tls = providers, tls
         self._kept_template.cache_clear()
 
+    def provider(self, name: str) -> Provider | None:
+        """A provider as it is configured now; None if there is none by this name."""
+        return self._providers.get(name)
+
     def warm(self, name: str) -> None:
         """Connect to a provider that is about to be asked, so that its first request needn't wait for handshakes."""
         for (provider, protocol), origin in self._origins.items():
@@ -190,6 +194,14 @@ class Upstream:
     def connect(self, template: RequestTemplate, head: Head) -> Awaitable[Answer]:
         """The same for a WebSocket, which is open if the answer `has_switched`."""
         return self._exchange(template, template.handshake(head), (), may_switch=True)
+
+    async def look_up(self, provider: str, call: Call, head: Head) -> Answer:
+        """A GET, for the proxy itself; raises what `send` does."""
+        if (origin := self._origins.get((provider, call.protocol))) is None:
+            raise UpstreamError(f"Provider `{provider}` is not configured.", provider=provider)
+        base_url = origin.provider.protocols[call.protocol].base_url
+        template = origin.template(call.url(base_url, ""), None)
+        return await self._exchange(template, template.lookup(head), ())
 
     async def _exchange(
         self,

@@ -47,6 +47,10 @@ class RequestTemplate:
         lines = client.lines_without(self._dropped)
         return b"POST %b%b%b%b\r\n\r\n" % (self._start, lines, self._own_lines, framing)
 
+    def lookup(self, client: Head) -> bytes:
+        """The head of a GET."""
+        return b"GET %b%b%b\r\n" % (self._start, client.lines_without(self._dropped), self._own_lines)
+
     def handshake(self, client: Head) -> bytes:
         """The head of a request for a WebSocket, with what the client says in its own handshake."""
         lines = client.lines_without(self._dropped - HANDSHAKE)

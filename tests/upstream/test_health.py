@@ -9,7 +9,8 @@ from proxy.errors import Failure
 from proxy.routing import RoutingTarget
 from proxy.upstream import health as health_module
 from proxy.upstream.breaker import BreakerState, Ticket
-from proxy.upstream.health import COUNTED, EndpointHealth, Health, HealthChange
+from proxy.upstream.endpoint_health import COUNTED, EndpointHealth, HealthChange
+from proxy.upstream.health import Health
 from tests.upstream.test_breaker import Clock
 
 A, B, C = (RoutingTarget("one", "a"), RoutingTarget("two", "b"), RoutingTarget("one", "c"))
