@@ -13,11 +13,11 @@ from aiohttp import web
 
 from proxy.admin import Reloaded, build_admin
 from proxy.config import Address, Current, Settings
-from proxy.gateway import Application, Discovery, Gateway, Handler, Listener
+from proxy.gateway import Application, Attempts, Discovery, Gateway, Handler, Listener
 from proxy.reload import Load, Reloader
 from proxy.routing import ConfigRoutingTable, DynamicRoute, DynamicRoutingTable
 from proxy.telemetry import Telemetry, logging_to_stderr
-from proxy.upstream import Upstream
+from proxy.upstream import Health, Upstream
 
 _ADMIN = "/admin"
 _OBJECTS_BETWEEN_COLLECTIONS = 25_000
@@ -54,6 +54,7 @@ class Proxy:
             )
             raise StartError(message)
         self._upstream = Upstream(settings.providers)
+        self._health = Health()
         config_table = ConfigRoutingTable(settings.providers, settings.models)
         self.table = DynamicRoutingTable(config_table, self._warm)
         self._reloader = Reloader(load, self._current, self.table, config_table, self._upstream)
@@ -75,7 +76,9 @@ class Proxy:
                 application = await self._run(stack, app)
                 desk = await self._run(stack, web.Application(), admin)
                 self.admin_address = await self._listen(stack, settings.admin.listen, desk.handle)
-            gateway = Gateway(self.table, self._upstream, self._current, application, self._telemetry)
+            gateway = Gateway(
+                self.table, Attempts(self._upstream, self._health), self._current, application, self._telemetry
+            )
             self.address = await self._listen(stack, settings.server.listen, gateway.handle)
             if settings.admin.listen is None:
                 self.admin_address = self.address

@@ -15,19 +15,28 @@ class Deadline:
     Args:
         loop: the event loop whose clock counts.
         expired: what to do; it may set the next limit.
+
+    Attributes:
+        until: a time, by the loop's clock, that no limit goes beyond.
     """
 
-    __slots__ = ("_at", "_expired", "_loop", "_rings_at", "_timer")
+    __slots__ = ("_at", "_expired", "_loop", "_rings_at", "_timer", "until")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
         self._loop = loop
         self._expired = expired
         self._timer: asyncio.TimerHandle | None = None
-        self._at = self._rings_at = inf
+        self._at = self._rings_at = self.until = inf
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the time is over that no limit goes beyond."""
+        return self._loop.time() >= self.until
 
     def set(self, limit_s: float) -> None:
         """Let it be over in `limit_s` from now on, instead of when it would have been."""
-        self._at = at = self._loop.time() + limit_s
+        at = self._loop.time() + limit_s
+        self._at = at = min(at, self.until)
         if at < self._rings_at:
             self._start(at)
 

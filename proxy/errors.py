@@ -59,12 +59,16 @@ class ProxyError(Exception):
         code: the OpenAI `error.code`, what a program branches on.
         param: the request's parameter at fault, if it is one.
         retry_after_s: seconds after which trying again makes sense.
+        should_retry: whether the client's SDK should try again; None leaves it to the SDK.
+        attempts: how many attempts at providers there were.
     """
 
     status: int = 500
     type: ClassVar[str] = "server_error"
     code: ClassVar[str | None] = None
     retry_after_s: int | None = None
+    should_retry: bool | None = None
+    attempts = 0
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -147,15 +151,22 @@ class UpstreamError(ProxyError):
     Args:
         message: what happened, without secrets.
         provider: the provider's name.
+        failure: the kind of it.
+        is_stale: whether it was a pooled connection that the provider had closed by all appearances before the request
+            came: worth one more try at the same provider.
     """
 
     status = 502
     type = "upstream_error"
     code = "upstream_error"
 
-    def __init__(self, message: str, *, provider: str) -> None:
+    def __init__(
+        self, message: str, *, provider: str, failure: Failure = Failure.BROKEN, is_stale: bool = False
+    ) -> None:
         super().__init__(message)
         self.provider = provider
+        self.failure = failure
+        self.is_stale = is_stale
 
 
 class UpstreamTimeoutError(UpstreamError):

@@ -242,6 +242,8 @@ class Server(msgspec.Struct, frozen=True):
     """Whether another process may listen at the same addresses, such as the one that takes over from this."""
     watch_config_s: Seconds | None = None
     """How often to look whether the config file has changed, and then reload it; None: never."""
+    deadline_header: str | None = None
+    """A header by which clients say how many seconds they wait for the first byte; None: those of the official SDKs."""
 
 
 class Admin(msgspec.Struct, frozen=True):

@@ -1,15 +1,15 @@
 """The request body on its way through: read within limits, and written again with the target's model id.
 
-A JSON body is held whole, since the `model` may stand anywhere in it. A form with files streams through: only what
-comes before its `model` field is kept, in memory up to a limit and on disk beyond it.
+A JSON body is held whole, since the `model` may stand anywhere in it. A form with files streams through, and what has
+gone through is kept for another try, in memory up to a limit and on disk beyond it.
 """
 
 import asyncio
+import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from tempfile import SpooledTemporaryFile
-from typing import IO, Protocol
+from typing import IO, Protocol, Self
 
 from proxy.config import Server
 from proxy.errors import PayloadTooLargeError
@@ -27,6 +27,8 @@ class ModelRequest(Protocol):
     """A request body that can be sent to any target."""
 
     model: str
+    can_hedge: bool
+    """Whether it can be sent to two targets at a time."""
 
     def payload(self, model_id: str) -> Payload:
         """The body with `model_id` in the place of the client's model name."""
@@ -39,7 +41,7 @@ async def read_request(request: Request, call: Call, limits: Server) -> ModelReq
     Raises an `InvalidRequestError` that says what is wrong with the body.
     """
     if call.model is None and _MULTIPART.match(request.head.values.get(b"content-type", b"")):
-        return await StreamedForm.read(request, _decoded_pieces(request, limits))
+        return await StreamedForm.read(request, _DecodedPieces(request, limits))
     if request.is_complete and b"content-encoding" not in request.head.values:
         # Nearly always: it came together with its head.
         body: Document = request.take()
@@ -62,6 +64,8 @@ class BufferedBody:
         found: where the name stands in them; None if it stands in the URL.
     """
 
+    can_hedge = True
+
     def __init__(self, model: str, body: Document, found: ModelInBody | None) -> None:
         self.model = model
         self._body = body
@@ -76,7 +80,9 @@ class BufferedBody:
 
 
 class StreamedForm:
-    """A multipart form whose model is known and whose rest is still coming; it can be sent once.
+    """A multipart form whose model is known and whose rest is still coming.
+
+    What has come is kept, so that it can be sent again to another target; to one at a time.
 
     Args:
         model: the name that the client asked for.
@@ -86,31 +92,34 @@ class StreamedForm:
         length: the whole form's bytes as the client announced them; None if it didn't.
     """
 
+    can_hedge = False
+
     def __init__(
-        self, model: str, form: MultipartModel, before: IO[bytes], rest: AsyncGenerator[bytes], length: int | None
+        self, model: str, form: MultipartModel, before: "_Kept", rest: "_DecodedPieces", length: int | None
     ) -> None:
         self.model = model
         self._form = form
         self._before = before
+        self._after = _Kept()
         self._rest = rest
         self._length = length
+        self._is_over = False
 
     @classmethod
-    async def read(cls, request: Request, pieces: AsyncGenerator[bytes]) -> "StreamedForm":
+    async def read(cls, request: Request, pieces: "_DecodedPieces") -> "StreamedForm":
         """Read up to the form's `model` field; raises `InvalidRequestError` if there is none."""
         form = MultipartModel(boundary_of(request.head.text(b"content-type")))
-        before = SpooledTemporaryFile(max_size=_FORM_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by `close`
+        before = _Kept()
         try:
             async for piece in pieces:
-                await asyncio.to_thread(before.writelines, form.feed(piece))
+                await before.add(form.feed(piece))
                 if form.name is not None:
                     length = None if b"content-encoding" in request.head.values else request.content_length
                     return cls(form.name, form, before, pieces, length)
             form.close()
             raise AssertionError("a form without a model was closed")
         except BaseException:
-            before.close()
-            await pieces.aclose()
+            await before.close()
             raise
 
     def payload(self, model_id: str) -> Payload:
@@ -120,27 +129,81 @@ class StreamedForm:
         return Payload(self._stream(value), length)
 
     async def _stream(self, value: bytes) -> AsyncIterator[bytes]:
-        self._before.seek(0)
-        while piece := await asyncio.to_thread(self._before.read, _PIECE_BYTES):
+        async for piece in self._before.pieces():
             yield piece
         yield value
-        for piece in self._form.feed(b""):
+        await self._after.add(self._form.feed(b""))
+        async for piece in self._after.pieces():
             yield piece
-        async for chunk in self._rest:
-            for piece in self._form.feed(chunk):
+        while not self._is_over:
+            if (chunk := await anext(self._rest, None)) is None:
+                self._form.close()
+                self._is_over = True
+                return
+            kept = self._after.size
+            await self._after.add(self._form.feed(chunk))
+            async for piece in self._after.pieces(kept):
                 yield piece
-        self._form.close()
 
     async def close(self) -> None:
         """Remove what was kept of the form."""
-        self._before.close()
-        # It is running where the provider answered before the end of the form; who was sending it has been cancelled.
-        with suppress(RuntimeError):
-            await self._rest.aclose()
+        await self._before.close()
+        await self._after.close()
+
+
+class _Kept:
+    """Bytes that are kept, in memory up to a limit and on disk beyond it.
+
+    Attributes:
+        size: how many they are.
+    """
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = SpooledTemporaryFile(max_size=_FORM_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by `close`
+        self._lock = asyncio.Lock()
+        self.size = 0
+
+    async def add(self, pieces: Iterable[bytes]) -> None:
+        """Keep more; what was begun is finished even if nobody waits for it any more."""
+        data = b"".join(pieces)
+        if data:
+            await self._undisturbed(self._append, data)
+
+    async def pieces(self, position: int = 0) -> AsyncIterator[bytes]:
+        """All that is kept from `position` on."""
+        while position < self.size:
+            piece = await self._undisturbed(self._read, position)
+            position += len(piece)
+            yield piece
+
+    async def close(self) -> None:
+        """Remove them."""
+        async with self._lock:
+            self._file.close()
+
+    async def _undisturbed(self, work: Callable[..., bytes], *arguments: object) -> bytes:
+        # A thread can't be cancelled, so whoever comes next has to wait for it.
+        async with self._lock:
+            working = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+            try:
+                return await asyncio.shield(working)
+            except asyncio.CancelledError:
+                await asyncio.wait([working])
+                raise
+
+    def _append(self, data: bytes) -> bytes:
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(data)
+        self.size += len(data)
+        return b""
+
+    def _read(self, position: int) -> bytes:
+        self._file.seek(position)
+        return self._file.read(_PIECE_BYTES)
 
 
 async def _read_whole(request: Request, limits: Server) -> Document:
-    pieces = _decoded_pieces(request, limits)
+    pieces = _DecodedPieces(request, limits)
     if request.content_length is None or b"content-encoding" in request.head.values:
         return b"".join([piece async for piece in pieces])
     # With its place made beforehand, each piece can go at once: joining them in the end takes the memory twice.
@@ -152,20 +215,37 @@ async def _read_whole(request: Request, limits: Server) -> Document:
     return body
 
 
-async def _decoded_pieces(request: Request, limits: Server) -> AsyncGenerator[bytes]:
-    """The body as it comes, decompressed, within the limits of size and time."""
-    decoder = ContentDecoder(request.head.text(b"content-encoding"))
-    if (request.content_length or 0) > limits.max_body_bytes:
-        raise _too_large(limits)
-    size = 0
-    while chunk := await request.read(limits.client_idle_s):
-        for piece in decoder.feed(chunk):
-            size += len(piece)
-            if size > limits.max_body_bytes:
-                raise _too_large(limits)
-            if piece:
-                yield piece
-    decoder.close()
+class _DecodedPieces:
+    """The body as it comes, decompressed, within the limits of size and time.
+
+    An iterator whose reader may be cancelled: what it didn't get, the next one gets.
+    """
+
+    def __init__(self, request: Request, limits: Server) -> None:
+        if (request.content_length or 0) > limits.max_body_bytes:
+            raise _too_large(limits)
+        self._request = request
+        self._limits = limits
+        self._decoder = ContentDecoder(request.head.text(b"content-encoding"))
+        self._decoded: Iterator[bytes] = iter(())
+        self._size = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            for piece in self._decoded:
+                self._size += len(piece)
+                if self._size > self._limits.max_body_bytes:
+                    raise _too_large(self._limits)
+                if piece:
+                    return piece
+            chunk = await self._request.read(self._limits.client_idle_s)
+            if not chunk:
+                self._decoder.close()
+                raise StopAsyncIteration
+            self._decoded = self._decoder.feed(chunk)
 
 
 def _too_large(limits: Server) -> PayloadTooLargeError:

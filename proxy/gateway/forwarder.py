@@ -1,15 +1,19 @@
-"""One request's attempt at its target."""
+"""One request's way to a provider, and the answer's way back."""
 
 from functools import lru_cache
 from urllib.parse import quote
 
+from proxy.config import Current
+from proxy.gateway.attempts import Attempts
+from proxy.gateway.attempts import Request as Sendable
 from proxy.gateway.body import ModelRequest
+from proxy.gateway.patience import client_waits_s
 from proxy.gateway.relay import relay
+from proxy.gateway.reply import Reply
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
 from proxy.routing import Resolution
 from proxy.telemetry import Outcome
-from proxy.upstream import Answer, Upstream
 from proxy.wire import Call
 
 # RFC 9110 §5.5: what may stand in a field value; other characters of a model id go percent-encoded.
@@ -20,11 +24,13 @@ class Forwarder:
     """Sends requests where their resolution says.
 
     Args:
-        upstream: the connections to the providers.
+        attempts: tries the targets.
+        current: the settings in force, which say how clients tell how long they wait.
     """
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, attempts: Attempts, current: Current) -> None:
+        self._attempts = attempts
+        self._current = current
 
     async def forward(
         self,
@@ -35,29 +41,40 @@ class Forwarder:
         resolution: Resolution,
         outcome: Outcome,
     ) -> None:
-        """Send the request to the resolution's target and relay the answer.
+        """Send the request to the resolution's targets, one after the other, and relay the first good answer.
 
-        Raises `UnsupportedProtocolError` if the target's provider can't be asked this way, and `UpstreamError` if it
-        gives no answer.
+        Raises `UnsupportedProtocolError` if no target's provider can be asked this way, and `UpstreamError` if none
+        gives an answer.
         """
-        target = resolution.target
-        attempt = outcome.begin(target)
-        template = self._upstream.template(target, call)
-        answer = await self._upstream.send(template, request.head, body.payload(target.model_id))
+        head, send = request.head, self._attempts.upstream.send
+        sendable = Sendable(
+            body.model,
+            head,
+            call,
+            lambda template, model_id, until, fresh: send(template, head, body.payload(model_id), until, fresh=fresh),
+            body.can_hedge,
+            client_waits_s(head, self._current.settings.server.deadline_header),
+        )
+        reply = await self._attempts.reply(sendable, resolution, outcome)
         try:
-            attempt.head_arrived(answer.message.status)
-            outcome.served_by = attempt
-            await relay(answer, response, added_lines(answer, resolution, outcome), call, outcome)
+            await relay(reply, response, added_lines(reply, resolution, outcome), call, resolution.options, outcome)
         finally:
-            answer.close()
+            reply.close(outcome.ending)
 
 
-def added_lines(answer: Answer, resolution: Resolution, outcome: Outcome) -> bytes:
+def added_lines(reply: Reply, resolution: Resolution, outcome: Outcome) -> bytes:
     """What an answer says of its way here, as lines of its head."""
-    target = resolution.target
+    target = reply.record.target
     lines = _way_lines(target.provider_name, target.model_id, len(outcome.attempts), resolution.revision)
-    if b"x-request-id" not in answer.message.head.values:
-        return b"%bx-request-id: %b\r\n" % (lines, outcome.id.encode())
+    values = reply.answer.message.head.values
+    if b"x-request-id" not in values:
+        lines = b"%bx-request-id: %b\r\n" % (lines, outcome.id.encode())
+    if reply.advice is not None:
+        should_retry, after_s = reply.advice
+        if b"x-should-retry" not in values:
+            lines += b"x-should-retry: true\r\n" if should_retry else b"x-should-retry: false\r\n"
+        if b"retry-after" not in values and b"retry-after-ms" not in values:
+            lines += b"Retry-After: %d\r\n" % after_s
     return lines
 
 

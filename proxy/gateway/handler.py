@@ -3,6 +3,7 @@
 from proxy.config import Current, Protocol
 from proxy.errors import ProxyError
 from proxy.gateway.application import Application
+from proxy.gateway.attempts import Attempts
 from proxy.gateway.body import StreamedForm, read_request
 from proxy.gateway.forwarder import Forwarder
 from proxy.gateway.request import Request
@@ -10,7 +11,6 @@ from proxy.gateway.response import Response
 from proxy.gateway.tunnel import Tunneller
 from proxy.routing import DynamicRoutingTable
 from proxy.telemetry import Ending, Outcome, Telemetry
-from proxy.upstream import Upstream
 from proxy.wire import parse_call
 
 
@@ -19,7 +19,7 @@ class Gateway:
 
     Args:
         table: where models lead.
-        upstream: the connections to the providers.
+        attempts: tries the targets that a model resolves to.
         current: the settings in force, of which the server's limits count here.
         application: answers what is not forwarded: health, discovery, and what is mounted beside them.
         telemetry: takes in what became of each request.
@@ -28,17 +28,17 @@ class Gateway:
     def __init__(
         self,
         table: DynamicRoutingTable,
-        upstream: Upstream,
+        attempts: Attempts,
         current: Current,
         application: Application,
         telemetry: Telemetry,
     ) -> None:
         self._table = table
-        self._forwarder = Forwarder(upstream)
-        self._tunneller = Tunneller(table, upstream)
+        self._forwarder = Forwarder(attempts, current)
+        self._tunneller = Tunneller(table, attempts)
         self._current = current
-        self._application = application
         self._telemetry = telemetry
+        self._application = application
 
     async def handle(self, request: Request, response: Response) -> None:
         """Answer one request; what fails foreseeably becomes an error in the client's own protocol."""

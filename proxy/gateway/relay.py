@@ -6,6 +6,10 @@ a stream of events gets an error event that its SDK raises on, and every answer 
 
 import asyncio
 
+from proxy.config import RouteOptions
+from proxy.deadline import Deadline
+from proxy.errors import Failure
+from proxy.gateway.reply import Reply
 from proxy.gateway.response import Response, date_line
 from proxy.telemetry import Ending, Outcome
 from proxy.upstream import Answer
@@ -19,6 +23,7 @@ from proxy.wire import (
     error_event,
 )
 
+_PING = b": ping\n\n"
 # What the head says anew: the length, and where the answer comes from.
 _SAID_ANEW = NOT_RETURNED | {
     b"content-length",
@@ -29,40 +34,51 @@ _SAID_ANEW = NOT_RETURNED | {
 }
 
 
-async def relay(answer: Answer, response: Response, added: bytes, call: Call, outcome: Outcome) -> None:
+async def relay(
+    reply: Reply, response: Response, added: bytes, call: Call, options: RouteOptions, outcome: Outcome
+) -> None:
     """Pass on a provider's answer.
 
     Args:
-        answer: its head is here.
+        reply: the answer, whose head is here.
         response: the answer to the client.
         added: lines of the head beside the provider's.
         call: what was asked for.
+        options: the route's.
         outcome: the request's record, filled in on the way.
     """
+    answer = reply.answer
     message = answer.message
     lines = message.head.lines_without(_SAID_ANEW) + added
     if b"date" not in message.head.values:
         lines += date_line()
     outcome.status = message.status
+    outcome.served_by = reply.record
     if message.is_complete:
-        body = message.take()
+        body = reply.first + message.take()
         response.whole(message.status, message.reason, lines, body)
         outcome.body_bytes = len(body)
         outcome.usage = UsageWatch(body)
         outcome.ending = Ending.COMPLETE
         return
-    first = message.take()
+    first = reply.first + message.take()
     response.begin(message.status, message.reason, lines, message.length, first)
-    stream = _Stream(answer, response, outcome, first)
-    broken = await stream.over
+    takes_events = _takes_events(message.head)
+    stream = _Stream(answer, response, outcome, first, options.ping_s if takes_events else None)
+    try:
+        broken = await stream.over
+    finally:
+        stream.stop()
     if broken is None:
         outcome.ending = Ending.COMPLETE
         return
     # There is no status left to say it with: it must look broken instead.
     error = answer.explain(broken)
     outcome.ending = Ending.CUT
+    outcome.failure = Failure.CUT
     outcome.error = error.message
-    if _takes_error_event(message.head) and ends_event(stream.tail):
+    reply.record.fail(Failure.CUT, error.message, message.status)
+    if takes_events and ends_event(stream.tail):
         response.write(error_event(error, call.protocol, call.operation, outcome.id))
     response.cut()
 
@@ -78,17 +94,23 @@ class _Stream:
         tail: how the stream ends so far.
     """
 
-    __slots__ = ("_outcome", "_response", "_usage", "over", "tail")
+    __slots__ = ("_outcome", "_ping", "_ping_s", "_response", "_usage", "over", "tail")
 
-    def __init__(self, answer: Answer, response: Response, outcome: Outcome, first: bytes) -> None:
+    def __init__(
+        self, answer: Answer, response: Response, outcome: Outcome, first: bytes, ping_s: float | None
+    ) -> None:
         self._outcome = outcome
         self._usage = outcome.usage = UsageWatch()
         self._response = response
         self.tail = b""
-        self.over: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.over: asyncio.Future[BaseException | None] = loop.create_future()
+        self._ping_s = ping_s
+        self._ping = None if ping_s is None else Deadline(loop, self._keep_alive)
         self._note(first)
         response.source = answer
-        answer.pour(self)
+        timeouts = answer.timeouts
+        answer.pour(self, timeouts.idle_s, outcome.started + timeouts.total_s)
 
     def write(self, data: bytes) -> None:
         """Pass on the next piece."""
@@ -99,6 +121,23 @@ class _Stream:
         self.tail = data if len(data) >= BOUNDARY_BYTES else self.tail[-BOUNDARY_BYTES:] + data
         self._outcome.body_bytes += len(data)
         self._usage.feed(data)
+        if self._ping is not None and self._ping_s is not None:
+            self._ping.set(self._ping_s)
+
+    def _keep_alive(self) -> None:
+        """The provider has been silent for a while: send a comment, so that nothing between here and the client closes.
+
+        https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes
+        """
+        if self._ping is not None and self._ping_s is not None and not self.over.done():
+            if ends_event(self.tail):
+                self._response.write(_PING)
+            self._ping.set(self._ping_s)
+
+    def stop(self) -> None:
+        """Send no more comments."""
+        if self._ping is not None:
+            self._ping.clear()
 
     def close(self, error: BaseException | None) -> None:
         """Pass on the end, at once."""
@@ -108,7 +147,7 @@ class _Stream:
             self.over.set_result(error)
 
 
-def _takes_error_event(head: Head) -> bool:
-    """Whether another event can be added: an error event is understood only in a stream of plain ones."""
+def _takes_events(head: Head) -> bool:
+    """Whether an event can be added: it is understood only in a stream of plain ones."""
     is_event_stream = head.text(b"content-type").startswith("text/event-stream")
     return is_event_stream and b"content-encoding" not in head.values

@@ -141,6 +141,10 @@ class Response:
         lines = f"Content-Type: application/json\r\nx-request-id: {request_id}\r\n"
         if error.retry_after_s is not None:
             lines += f"Retry-After: {error.retry_after_s}\r\n"
+        if error.should_retry is not None:
+            lines += f"x-should-retry: {str(error.should_retry).lower()}\r\n"
+        if error.attempts:
+            lines += f"x-pointsman-attempts: {error.attempts}\r\n"
         if isinstance(error, MethodNotAllowedError):
             lines += "Allow: GET, HEAD, POST\r\n"
         reason = HTTPStatus(error.status).phrase.encode()

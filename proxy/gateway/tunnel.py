@@ -5,22 +5,23 @@ close codes pass through unread, and a refusal is the provider's own answer.
 """
 
 import asyncio
+from math import inf
 
 from proxy.errors import NotFoundError
+from proxy.gateway.attempts import Attempts
+from proxy.gateway.attempts import Request as Sendable
 from proxy.gateway.forwarder import added_lines
 from proxy.gateway.relay import relay
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
 from proxy.routing import DynamicRoutingTable
 from proxy.telemetry import Ending, Outcome
-from proxy.upstream import Answer, Upstream
+from proxy.upstream import Answer
 from proxy.wire import NOT_RETURNED, Head, ModelPlace, parse_call
 
 # In a browser, where it can set no header, OpenAI's SDK hands over its key as a subprotocol.
 _CREDENTIAL_SUBPROTOCOL = b"openai-insecure-api-key."
 _SWITCH = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-# As long as OpenAI lets a session last: either side may have nothing to say for so long.
-_IDLE_S = 3600.0
 
 
 class Tunneller:
@@ -28,12 +29,12 @@ class Tunneller:
 
     Args:
         table: where models lead.
-        upstream: the connections to the providers.
+        attempts: tries the targets.
     """
 
-    def __init__(self, table: DynamicRoutingTable, upstream: Upstream) -> None:
+    def __init__(self, table: DynamicRoutingTable, attempts: Attempts) -> None:
         self._table = table
-        self._upstream = upstream
+        self._attempts = attempts
 
     async def connect(self, request: Request, response: Response, outcome: Outcome) -> None:
         """Connect the client with the target of the model that it names, until either side ends it.
@@ -47,23 +48,29 @@ class Tunneller:
         outcome.model = call.model
         resolution = await self._table.resolve(call.model)
         outcome.source, outcome.revision = resolution.source, resolution.revision
-        target = resolution.target
-        attempt = outcome.begin(target)
-        template = self._upstream.template(target, call)
-        answer = await self._upstream.connect(template, _without_credential(request.head))
+        head, connect = _without_credential(request.head), self._attempts.upstream.connect
+        handshake = Sendable(
+            call.model,
+            head,
+            call,
+            lambda template, _, until, fresh: connect(template, head, until, fresh=fresh),
+            can_hedge=False,
+            waits_s=inf,
+        )
+        reply = await self._attempts.reply(handshake, resolution, outcome)
+        answer = reply.answer
         try:
-            attempt.head_arrived(answer.message.status)
-            outcome.served_by = attempt
-            added = added_lines(answer, resolution, outcome)
+            added = added_lines(reply, resolution, outcome)
             if not answer.message.has_switched:
-                await relay(answer, response, added, call, outcome)
+                await relay(reply, response, added, call, resolution.options, outcome)
                 return
+            outcome.served_by = reply.record
             outcome.status = answer.message.status
             lines = answer.message.head.lines_without(NOT_RETURNED) + _SWITCH + added
             response.raw(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % lines)
             await _tunnel(request, response, answer, outcome)
         finally:
-            answer.close()
+            reply.close(outcome.ending)
 
 
 async def _tunnel(request: Request, response: Response, answer: Answer, outcome: Outcome) -> None:
@@ -82,7 +89,7 @@ async def _tunnel(request: Request, response: Response, answer: Answer, outcome:
 
 async def _to_provider(request: Request, answer: Answer) -> None:
     """Send what the client sends; it can fail only by the client's silence, which ends the tunnel."""
-    while piece := await request.read(_IDLE_S):
+    while piece := await request.read(answer.timeouts.websocket_idle_s):
         await answer.write(piece)
 
 
@@ -94,7 +101,7 @@ class _FromProvider:
         self._outcome = outcome
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         response.source = answer
-        answer.pour(self, _IDLE_S)
+        answer.pour(self, answer.timeouts.websocket_idle_s)
 
     def write(self, data: bytes) -> None:
         """Pass on the next bytes."""

@@ -1,6 +1,22 @@
-"""Talking to providers: connections, credentials, and what their failures mean."""
+"""Talking to providers: connections, credentials, health, and what their failures mean."""
 
+from proxy.upstream.breaker import Ticket
+from proxy.upstream.budget import RetryBudget
 from proxy.upstream.client import Answer, TlsContexts, Upstream
+from proxy.upstream.concurrency import ConcurrencyLimit
+from proxy.upstream.health import EndpointHealth, Health
+from proxy.upstream.origin import RequestTemplate
 from proxy.upstream.requests import Payload
 
-__all__ = ["Answer", "Payload", "TlsContexts", "Upstream"]
+__all__ = [
+    "Answer",
+    "ConcurrencyLimit",
+    "EndpointHealth",
+    "Health",
+    "Payload",
+    "RequestTemplate",
+    "RetryBudget",
+    "Ticket",
+    "TlsContexts",
+    "Upstream",
+]

@@ -10,22 +10,26 @@ import logging
 import ssl
 from collections.abc import Awaitable, Mapping
 from functools import lru_cache
+from math import inf
 from types import TracebackType
 from typing import Self
 
-from proxy.config.settings import Provider
-from proxy.errors import Protocol, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from proxy.config.settings import Concurrency, Provider, Timeouts
+from proxy.errors import Failure, Protocol, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from proxy.outbox import Outbox
 from proxy.routing import RoutingTarget
-from proxy.upstream.broken import BrokenError, SilenceError
+from proxy.upstream.broken import BrokenError, Phase, SilenceError
+from proxy.upstream.concurrency import ConcurrencyLimit
 from proxy.upstream.connection import Connection
 from proxy.upstream.origin import Origin, RequestTemplate
 from proxy.upstream.pool import BusyError, Pool
 from proxy.upstream.protocols import spoken_protocol
-from proxy.upstream.requests import Body, Payload, Sink
+from proxy.upstream.requests import Payload, Sink
 from proxy.upstream.tls import tls_context
 from proxy.wire import Call, Head
 
+_NOTHING = Payload((), 0)
+_UNCONNECTED = frozenset({Phase.CONNECT, Phase.TLS})
 # Targets times kinds of requests that are in use at a time.
 _KINDS = 1024
 
@@ -51,14 +55,23 @@ class Answer:
         self._template = template
         self.message = connection.answer
 
-    def pour(self, sink: Sink, idle_s: float | None = None) -> None:
+    @property
+    def timeouts(self) -> Timeouts:
+        """The time limits that it is under."""
+        return self._template.timeouts
+
+    def pour(self, sink: Sink, idle_s: float, until: float = inf) -> None:
         """Pass on all of the body to `sink` as it comes, in the event loop's own callbacks, and its end.
+
+        Another sink than before gets what is still to come.
 
         Args:
             sink: gets the pieces.
-            idle_s: how long the provider may be silent; without it, the provider's idle time.
+            idle_s: how long the provider may be silent.
+            until: the time, by the event loop's clock, at which the answer must be complete.
         """
-        self._connection.pour(sink, self._template.timeouts.idle_s if idle_s is None else idle_s)
+        self._connection.must_end(until)
+        self._connection.pour(sink, idle_s)
 
     def pause(self) -> None:
         """Stop pouring: the sink can't keep up."""
@@ -98,6 +111,8 @@ class Upstream:
         self._at_first = (providers, self.tls_for(providers))
         self._origins: dict[tuple[str, Protocol], Origin] = {}
         self._kept_template = lru_cache(maxsize=_KINDS)(self._make_template)
+        # Only what the config names has one.
+        self._limits: dict[tuple[str, Concurrency], ConcurrencyLimit] = {}
         self._warming: set[asyncio.Task[None]] = set()
         self._retired: set[Pool] = set()
 
@@ -175,25 +190,41 @@ class Upstream:
             raise UpstreamError(f"The route leads to provider `{name}`, which is not configured.", provider=name)
         protocol = spoken_protocol(provider, call)
         url = call.url(protocol.base_url, target.model_id)
-        return self._origins[name, call.protocol].template(url, target.overrides)
+        return self._origins[name, call.protocol].template(url, target.overrides, self._limits_of(target, provider))
 
-    def send(self, template: RequestTemplate, head: Head, payload: Payload) -> Awaitable[Answer]:
+    def _limits_of(self, target: RoutingTarget, provider: Provider) -> tuple[ConcurrencyLimit, ...]:
+        """Where attempts at a target take a place: the endpoint's first, so that who waits there holds no other."""
+        endpoint = target.overrides.concurrency if target.overrides is not None else None
+        name = target.provider_name
+        wanted = [(f"{name}:{target.model_id}", endpoint), (name, provider.concurrency)]
+        return tuple(
+            self._limits.setdefault((who, settings), ConcurrencyLimit(settings, who))
+            for who, settings in wanted
+            if settings is not None
+        )
+
+    def send(
+        self, template: RequestTemplate, head: Head, payload: Payload, until: float = inf, *, fresh: bool = False
+    ) -> Awaitable[Answer]:
         """One attempt: send a request with the provider's own credential, wait for the head of the answer.
 
         Args:
             template: what `template` gave.
             head: all of the client's header fields; what doesn't go to providers is left out.
             payload: the body.
+            until: the time, by the event loop's clock, at which the head of the answer must be here at the latest.
+            fresh: whether to do it on a new connection.
 
         Raises `UpstreamError` where the provider can't be reached or closes without an answer, and
         `UpstreamTimeoutError` where it takes longer than its time limits allow.
         """
-        data, length = payload
-        return self._exchange(template, template.head(head, length), data, chunked=length is None)
+        return self._exchange(template, template.head(head, payload.length), payload, until, fresh)
 
-    def connect(self, template: RequestTemplate, head: Head) -> Awaitable[Answer]:
+    def connect(
+        self, template: RequestTemplate, head: Head, until: float = inf, *, fresh: bool = False
+    ) -> Awaitable[Answer]:
         """The same for a WebSocket, which is open if the answer `has_switched`."""
-        return self._exchange(template, template.handshake(head), (), may_switch=True)
+        return self._exchange(template, template.handshake(head), _NOTHING, until, fresh, may_switch=True)
 
     async def look_up(self, provider: str, call: Call, head: Head) -> Answer:
         """A GET, for the proxy itself; raises what `send` does."""
@@ -207,21 +238,25 @@ class Upstream:
         self,
         template: RequestTemplate,
         head: bytes,
-        body: Body,
+        payload: Payload,
+        until: float,
+        fresh: bool,  # noqa: FBT001 - positional, for it is called with each request
         *,
-        chunked: bool = False,
         may_switch: bool = False,
     ) -> Answer:
         pool, timeouts = template.origin.pool, template.timeouts
         try:
-            connection = pool.take() or await pool.acquire(timeouts.connect_s)
+            if fresh or (connection := pool.take()) is None:
+                limit_s = min(timeouts.connect_s, until - asyncio.get_running_loop().time())
+                connection = await pool.acquire(limit_s, fresh=fresh)
+            connection.must_end(until)
             try:
                 await connection.exchange(
                     head,
-                    body,
+                    payload.data,
                     outbox=self._outbox,
                     limit_s=timeouts.first_byte_s,
-                    chunked=chunked,
+                    chunked=payload.length is None,
                     may_switch=may_switch,
                 )
             except BaseException:
@@ -240,8 +275,14 @@ async def _warm(origin: Origin, provider: str, protocol: Protocol, limit_s: floa
 
 
 def _upstream_error(provider: str, error: BrokenError) -> UpstreamError:
-    if isinstance(error, BusyError):
-        kind: type[UpstreamError] = UpstreamBusyError
-    else:
-        kind = UpstreamTimeoutError if isinstance(error, SilenceError) else UpstreamError
-    return kind(f"Provider `{provider}` {error.reason}.", provider=provider)
+    message = f"Provider `{provider}` {error.reason}."
+    match error:
+        case BusyError():
+            return UpstreamBusyError(message, provider=provider, failure=Failure.BUSY)
+        case SilenceError():
+            failure = Failure.CONNECT if error.phase in _UNCONNECTED else Failure.TIMEOUT
+            return UpstreamTimeoutError(message, provider=provider, failure=failure)
+        case _:
+            failure = Failure.CONNECT if error.phase in _UNCONNECTED else Failure.BROKEN
+            is_stale = error.reused and not error.received
+            return UpstreamError(message, provider=provider, failure=failure, is_stale=is_stale)

@@ -7,6 +7,7 @@ or whose answer didn't come to its end, is never used again.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from math import inf
 from typing import cast
 
 from proxy.deadline import Deadline
@@ -61,6 +62,10 @@ class Connection(asyncio.Protocol):
         """Whether another exchange can follow."""
         is_over = self.answer.is_complete and self.answer.stays_open and not self._is_sending
         return is_over and self._error is None and self.is_open
+
+    def must_end(self, until: float) -> None:
+        """Whatever is waited for in this exchange has to be here by this time, by the event loop's clock."""
+        self._deadline.until = until
 
     async def exchange(
         self,
@@ -235,8 +240,15 @@ class Connection(asyncio.Protocol):
     def _silent(self) -> None:
         """The time limit of the last wait is over."""
         is_awaited = self._waiter is not None and not self._waiter.done()
-        if not is_awaited and (self._sink is None or self._is_paused):
-            # Nobody waits any more, or the silence is not the provider's.
+        if not is_awaited and self._sink is None:
+            # Nobody waits any more.
+            return
+        if self._deadline.is_last:
+            self._fail(self._broken("took longer than the request has time", SilenceError))
+            return
+        if self._is_paused and not is_awaited:
+            # The silence is not the provider's, but all must end some time.
+            self._deadline.set(inf)
             return
         unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
         if 0 < unsent != self._unsent:

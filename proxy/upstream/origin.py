@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from proxy.config.settings import EndpointOverrides, ProtocolSettings, Provider, Timeouts
+from proxy.upstream.concurrency import ConcurrencyLimit
 from proxy.upstream.credentials import credential_headers, credential_url
 from proxy.upstream.dial import Dialer, OutgoingProxy
 from proxy.upstream.pool import Pool
@@ -28,18 +29,26 @@ class RequestTemplate:
         own_lines: the fields of the endpoint and the provider, its credential among them.
         dropped: the client's fields that don't go along, by their names in lower case.
         timeouts: of each attempt.
+        limits: where each attempt takes a place.
     """
 
-    __slots__ = ("_dropped", "_own_lines", "_start", "origin", "timeouts")
+    __slots__ = ("_dropped", "_own_lines", "_start", "limits", "origin", "timeouts")
 
     def __init__(
-        self, origin: "Origin", start: bytes, own_lines: bytes, dropped: frozenset[bytes], timeouts: Timeouts
+        self,
+        origin: "Origin",
+        start: bytes,
+        own_lines: bytes,
+        dropped: frozenset[bytes],
+        timeouts: Timeouts,
+        limits: tuple[ConcurrencyLimit, ...],
     ) -> None:
         self.origin = origin
         self._start = start
         self._own_lines = own_lines
         self._dropped = dropped
         self.timeouts = timeouts
+        self.limits = limits
 
     def head(self, client: Head, length: int | None) -> bytes:
         """The head of a POST whose body has this many bytes; None sends it in chunks."""
@@ -81,7 +90,9 @@ class Origin:
             self._own.append(("Proxy-Authorization", proxy.authorization))
         self._own += credential_headers(provider, protocol)
 
-    def template(self, url: str, overrides: EndpointOverrides | None) -> RequestTemplate:
+    def template(
+        self, url: str, overrides: EndpointOverrides | None, limits: tuple[ConcurrencyLimit, ...] = ()
+    ) -> RequestTemplate:
         """Make ready for requests to `url`, with what the endpoint sets over its provider, and that over the client."""
         overrides = overrides or _NO_OVERRIDES
         endpoints = {name.lower(): (name, secret.reveal()) for name, secret in overrides.headers}
@@ -93,6 +104,7 @@ class Origin:
             _lines(own),
             NOT_FORWARDED.union(name.lower().encode() for name, _ in own),
             overrides.timeouts or self.provider.timeouts,
+            limits,
         )
 
 

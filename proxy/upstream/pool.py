@@ -104,13 +104,17 @@ class Pool:
             connection.close()
         return None
 
-    async def acquire(self, limit_s: float) -> Connection:
+    async def acquire(self, limit_s: float, *, fresh: bool = False) -> Connection:
         """A connection ready for a request, which waits for one in its turn where there can't be any more.
+
+        A `fresh` one has not rested: where one that had was found closed, the others may be as well.
 
         Raises `BusyError` if too many wait already or the wait takes `limit_s`, `BrokenError` if none can be opened,
         and `SilenceError` if that takes longer than what is left of `limit_s`.
         """
-        if (connection := self.take()) is not None:
+        if fresh:
+            self._close_resting()
+        elif (connection := self.take()) is not None:
             return connection
         if self._is_closed:
             raise _closed()

@@ -2,6 +2,7 @@
 
 from proxy.wire.call import Call, ModelPlace, parse_call
 from proxy.wire.content_encoding import ContentDecoder
+from proxy.wire.first_content import Preamble, Stage, ends_in_error
 from proxy.wire.headers import (
     HANDSHAKE,
     NOT_FORWARDED,
@@ -12,6 +13,7 @@ from proxy.wire.headers import (
 from proxy.wire.json_model import Document, ModelInBody, find_model, splice_model
 from proxy.wire.model_name import check_model_name
 from proxy.wire.multipart import MultipartModel, boundary_of
+from proxy.wire.refusal import retry_after_s, says_prompt_too_long
 from proxy.wire.sse import BOUNDARY_BYTES, ends_event, error_event
 from proxy.wire.usage import Tokens, UsageWatch
 
@@ -28,13 +30,18 @@ __all__ = [
     "ModelInBody",
     "ModelPlace",
     "MultipartModel",
+    "Preamble",
+    "Stage",
     "Tokens",
     "UsageWatch",
     "boundary_of",
     "check_model_name",
     "ends_event",
+    "ends_in_error",
     "error_event",
     "find_model",
     "parse_call",
+    "retry_after_s",
+    "says_prompt_too_long",
     "splice_model",
 ]

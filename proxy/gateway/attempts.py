@@ -1,0 +1,309 @@
+"""Trying a resolution's targets in turn, until one gives an answer that can go to the client.
+
+Nothing of an answer has gone there meanwhile, so a failure costs time alone, and at times money: docs/failures.md tells
+what is tried again, and what may have been billed. Every extra attempt comes out of a budget.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from proxy.config import Delivery, HedgeAfter
+from proxy.errors import Failure, UpstreamError
+from proxy.gateway.hold import Held, must_hold, read_refusal
+from proxy.gateway.patience import is_retry_worthwhile, retry_after_s
+from proxy.gateway.reply import Reply
+from proxy.gateway.targets import Targets, Way, name_of
+from proxy.routing import Resolution, RoutingTarget
+from proxy.telemetry import Attempt, Outcome
+from proxy.upstream import Answer, Health, RequestTemplate, RetryBudget, Upstream
+from proxy.wire import Call, Head, Stage, says_prompt_too_long
+from proxy.wire import retry_after_s as asked_retry_after_s
+
+_log = logging.getLogger("pointsman.attempts")
+
+Send = Callable[[RequestTemplate, str, float, bool], Awaitable[Answer]]
+"""Sends a request by its template, with a model id, until a time, over a fresh connection or not."""
+
+_FAILURES = {
+    401: Failure.UNAUTHORIZED,
+    403: Failure.FORBIDDEN,
+    404: Failure.NOT_FOUND,
+    408: Failure.UNAVAILABLE,
+    429: Failure.RATE_LIMITED,
+    500: Failure.UNAVAILABLE,
+    502: Failure.UNAVAILABLE,
+    503: Failure.UNAVAILABLE,
+    504: Failure.UNAVAILABLE,
+    529: Failure.UNAVAILABLE,
+}
+# Our key or our model id is wrong there, whoever asks.
+_OURS = frozenset({Failure.UNAUTHORIZED, Failure.FORBIDDEN, Failure.NOT_FOUND})
+# So that the requests that found a restarted provider's connections closed don't all come back in the same moment.
+_BACKOFF_S = 0.025
+_FIRST_BYTES_KEPT = 100
+
+
+class Request(NamedTuple):
+    """What there is to be sent.
+
+    Attributes:
+        model: the name that the client asked for.
+        head: the client's header fields.
+        call: what it asks for.
+        send: sends it.
+        can_hedge: whether it can be sent twice at a time.
+        waits_s: how long the client waits for the first byte.
+    """
+
+    model: str
+    head: Head
+    call: Call
+    send: Send
+    can_hedge: bool
+    waits_s: float
+
+
+class Attempts:
+    """What the attempts of all requests have in common.
+
+    Args:
+        upstream: the connections to the providers.
+        health: how the endpoints are.
+    """
+
+    def __init__(self, upstream: Upstream, health: Health) -> None:
+        self.upstream = upstream
+        self.health = health
+        # By provider: a route can only name one that is configured.
+        self.budgets: defaultdict[str, RetryBudget] = defaultdict(RetryBudget)
+        # Of hedged routes alone, by model.
+        self._first_bytes: dict[str, deque[float]] = {}
+
+    async def reply(self, request: Request, resolution: Resolution, outcome: Outcome) -> Reply:
+        """The reply to pass on: an answer, or the last provider's own error.
+
+        The caller closes it. Raises `UpstreamError` if the last provider gave no answer, `UnsupportedProtocolError` if
+        none can be asked this way.
+        """
+        return await _Chain(self, request, resolution, outcome).run()
+
+    def hedge_delay_s(self, model: str, after: float | HedgeAfter) -> float | None:
+        """How long to wait for a first byte before the next target is asked as well; None: not known yet."""
+        if not isinstance(after, HedgeAfter):
+            return after
+        seen = sorted(self._first_bytes.get(model, ()))
+        return seen[int(len(seen) * 0.95)] if len(seen) >= _FIRST_BYTES_KEPT // 5 else None
+
+    def note_first_byte(self, model: str, first_byte_s: float) -> None:
+        """Take note of how long a hedged route took."""
+        if model not in self._first_bytes and len(self._first_bytes) >= _FIRST_BYTES_KEPT * 100:
+            self._first_bytes.clear()
+        self._first_bytes.setdefault(model, deque(maxlen=_FIRST_BYTES_KEPT)).append(first_byte_s)
+
+
+class _Chain:
+    """One request's attempts."""
+
+    __slots__ = ("_all", "_is_chain", "_options", "_outcome", "_request", "_targets")
+
+    def __init__(self, common: Attempts, request: Request, resolution: Resolution, outcome: Outcome) -> None:
+        self._all = common
+        self._request = request
+        self._options = resolution.options
+        self._outcome = outcome
+        self._is_chain = bool(resolution.fallbacks)
+        self._targets = Targets(common.upstream, common.health, common.budgets, request.call, resolution)
+
+    async def run(self) -> Reply:
+        """Go from target to target."""
+        way = self._targets.first()
+        self._outcome.is_panic = self._targets.is_panic
+        hedge_after = self._options.hedge_after
+        while True:
+            try:
+                if hedge_after is None or not self._request.can_hedge:
+                    reply = await self._attempt(way)
+                else:
+                    reply = await self._hedged(way, hedge_after)
+            except UpstreamError as error:
+                following = self._following(error.failure, way.target)
+                if following is None:
+                    raise self._exhausted(error) from error
+            else:
+                if reply.failure is None:
+                    return reply
+                following = self._following(reply.failure, way.target)
+                if following is None:
+                    return self._last(reply)
+                reply.close()
+            way = following
+
+    def _following(self, failure: Failure, failed: RoutingTarget) -> Way | None:
+        is_in_time = time.monotonic() < self._outcome.started + self._request.waits_s
+        return self._targets.following(failure, failed) if is_in_time else None
+
+    # One target.
+
+    async def _attempt(self, way: Way) -> Reply:
+        """Ask one target.
+
+        Raises `UpstreamError` where it gives no answer, or one that breaks off while it is held back.
+        """
+        outcome = self._outcome
+        record = outcome.begin(way.target)
+        until = outcome.started + min(way.template.timeouts.total_s, self._request.waits_s)
+        try:
+            await way.enter(until)
+            answer, record = await self._send(way, record, until)
+        except UpstreamError as error:
+            outcome.attempts[-1].fail(error.failure, _reason(error))
+            way.endpoint.fail(way.ticket, error.failure)
+            way.leave()
+            raise
+        except BaseException:
+            way.endpoint.abandon(way.ticket)
+            way.leave()
+            raise
+        reply = Reply(answer, record, way)
+        try:
+            await self._judge(reply, way.target, until)
+        except BaseException:
+            reply.close()
+            raise
+        return reply
+
+    async def _send(self, way: Way, record: Attempt, until: float) -> tuple[Answer, Attempt]:
+        template, model_id = way.template, way.target.model_id
+        try:
+            return await self._request.send(template, model_id, until, False), record  # noqa: FBT003 - see Send
+        except UpstreamError as error:
+            if not error.is_stale or not self._all.budgets[way.target.provider_name].withdraw():
+                raise
+            # The provider had closed the resting connection, by all appearances before it had read this.
+            record.fail(error.failure, _reason(error))
+        record = self._outcome.begin(way.target)
+        await asyncio.sleep(random.random() * _BACKOFF_S)  # noqa: S311 - no secret
+        return await self._request.send(template, model_id, until, True), record  # noqa: FBT003
+
+    async def _judge(self, reply: Reply, target: RoutingTarget, until: float) -> None:
+        """Tell whether an answer is one for the client."""
+        answer = reply.answer
+        status = answer.message.status
+        reply.record.head_arrived(status)
+        if (failure := _FAILURES.get(status)) is not None:
+            reply.fail(failure, f"answered with {status}", status, asked_retry_after_s(answer.message.head))
+            if failure in _OURS:
+                _alarm(target, status)
+            return
+        if status == 400:
+            if self._targets.are_left:
+                reply.first = await read_refusal(answer)
+                if says_prompt_too_long(reply.first):
+                    reply.fail(Failure.CONTEXT_LENGTH, "has too small a context for the prompt", status)
+                    return
+        elif status == 200 and (held := self._hold(answer)) is not None:
+            await held.collect(answer, until)
+            if held.broken is not None:
+                error = answer.explain(held.broken)
+                error.failure = Failure.INCOMPLETE
+                reply.fail(Failure.INCOMPLETE, _reason(error), status)
+                raise error
+            reply.first = held.take()
+            if held.stage is not Stage.CONTENT:
+                told = "told an error" if held.stage is Stage.ERROR else "ended its answer"
+                reply.fail(Failure.INCOMPLETE, f"{told} before any content", status)
+                return
+        first_byte_s = time.monotonic() - reply.record.started
+        reply.accept(first_byte_s)
+        if self._options.hedge_after is HedgeAfter.P95:
+            self._all.note_first_byte(self._request.model, first_byte_s)
+
+    def _hold(self, answer: Answer) -> Held | None:
+        """What to hold an answer back with; None if it goes at once, as it does where nobody else could be asked."""
+        delivery = self._options.delivery
+        return must_hold(answer, delivery) if self._targets.are_left or delivery is Delivery.WHOLE else None
+
+    # Two targets at a time.
+
+    async def _hedged(self, way: Way, after: float | HedgeAfter) -> Reply:
+        """Ask the next target as well if this one takes long; the first good answer wins, the other is closed."""
+        tasks = [asyncio.create_task(self._attempt(way))]
+        try:
+            delay_s = self._all.hedge_delay_s(self._request.model, after)
+            done, _ = await asyncio.wait(tasks, timeout=delay_s)
+            if not done and (following := self._following(Failure.TIMEOUT, way.target)) is not None:
+                tasks.append(asyncio.create_task(self._attempt(following)))
+            pending = set(tasks)
+            while len(pending) > 1:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                if winner := next((task for task in done if _is_good(task)), None):
+                    tasks.remove(winner)
+                    return winner.result()
+            last = pending.pop()
+            reply = await last
+            tasks.remove(last)
+            return reply
+        finally:
+            await _close_all(tasks)
+
+    # When none could serve.
+
+    def _last(self, reply: Reply) -> Reply:
+        """The last provider's own error, unless it is about us while the others had better reasons."""
+        outcome = self._outcome
+        outcome.failure = reply.failure
+        if reply.failure in _OURS and len({attempt.failure for attempt in outcome.attempts}) > 1:
+            reply.close()
+            name = reply.record.target.provider_name
+            raise self._exhausted(UpstreamError("", provider=name, failure=reply.record.failure or Failure.BROKEN))
+        if self._is_chain:
+            reply.advice = self._advice()
+        return reply
+
+    def _exhausted(self, last: UpstreamError) -> UpstreamError:
+        """The last error, telling of all attempts."""
+        attempts = self._outcome.attempts
+        self._outcome.failure = last.failure
+        if len(attempts) > 1:
+            ways = "; ".join(
+                f"{each.target.provider_name} {each.reason} ({each.duration_s or 0:.2f} s)" for each in attempts
+            )
+            last.message = f"None of {len(attempts)} attempts for `{self._request.model}` succeeded: {ways}."
+        last.attempts = len(attempts)
+        last.should_retry, last.retry_after_s = self._advice()
+        return last
+
+    def _advice(self) -> tuple[bool, int]:
+        """Whether the client should try again, and after how many seconds."""
+        attempts = self._outcome.attempts
+        failures = [attempt.failure for attempt in attempts if attempt.failure is not None]
+        wait_s = self._all.health.retry_after_s([attempt.target for attempt in attempts])
+        return is_retry_worthwhile(failures, self._request.head), retry_after_s(wait_s)
+
+
+def _is_good(task: asyncio.Task[Reply]) -> bool:
+    return task.exception() is None and task.result().failure is None
+
+
+async def _close_all(tasks: Sequence[asyncio.Task[Reply]]) -> None:
+    """End attempts that nobody waits for any more, at once."""
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Reply):
+            result.close()
+
+
+def _reason(error: UpstreamError) -> str:
+    return error.message.removeprefix(f"Provider `{error.provider}` ").removesuffix(".")
+
+
+def _alarm(target: RoutingTarget, status: int) -> None:
+    _log.error(
+        "ALARM: %s answers with %d: its key or the model id is wrong here, not the request", name_of(target), status
+    )
