@@ -8,12 +8,14 @@ import asyncio
 import logging
 import random
 import time
-from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import NamedTuple
 
 from proxy.config import Delivery, HedgeAfter
 from proxy.errors import Failure, UpstreamError
+from proxy.gateway.hedge import HedgeDelays, hedged
 from proxy.gateway.hold import Held, must_hold, read_refusal
 from proxy.gateway.patience import is_retry_worthwhile, retry_after_s
 from proxy.gateway.reply import Reply
@@ -45,7 +47,6 @@ _FAILURES = {
 _OURS = frozenset({Failure.UNAUTHORIZED, Failure.FORBIDDEN, Failure.NOT_FOUND})
 # So that the requests that found a restarted provider's connections closed don't all come back in the same moment.
 _BACKOFF_S = 0.025
-_FIRST_BYTES_KEPT = 100
 
 
 class Request(NamedTuple):
@@ -81,8 +82,7 @@ class Attempts:
         self.health = health
         # By provider: a route can only name one that is configured.
         self.budgets: defaultdict[str, RetryBudget] = defaultdict(RetryBudget)
-        # Of hedged routes alone, by model.
-        self._first_bytes: dict[str, deque[float]] = {}
+        self.delays = HedgeDelays()
 
     async def reply(self, request: Request, resolution: Resolution, outcome: Outcome) -> Reply:
         """The reply to pass on: an answer, or the last provider's own error.
@@ -91,19 +91,6 @@ class Attempts:
         none can be asked this way.
         """
         return await _Chain(self, request, resolution, outcome).run()
-
-    def hedge_delay_s(self, model: str, after: float | HedgeAfter) -> float | None:
-        """How long to wait for a first byte before the next target is asked as well; None: not known yet."""
-        if not isinstance(after, HedgeAfter):
-            return after
-        seen = sorted(self._first_bytes.get(model, ()))
-        return seen[int(len(seen) * 0.95)] if len(seen) >= _FIRST_BYTES_KEPT // 5 else None
-
-    def note_first_byte(self, model: str, first_byte_s: float) -> None:
-        """Take note of how long a hedged route took."""
-        if model not in self._first_bytes and len(self._first_bytes) >= _FIRST_BYTES_KEPT * 100:
-            self._first_bytes.clear()
-        self._first_bytes.setdefault(model, deque(maxlen=_FIRST_BYTES_KEPT)).append(first_byte_s)
 
 
 class _Chain:
@@ -129,7 +116,8 @@ class _Chain:
                 if hedge_after is None or not self._request.can_hedge:
                     reply = await self._attempt(way)
                 else:
-                    reply = await self._hedged(way, hedge_after)
+                    delay_s = self._all.delays.delay_s(self._request.model, hedge_after)
+                    reply = await hedged(self._attempt(way), delay_s, partial(self._hedge, way))
             except UpstreamError as error:
                 following = self._following(error.failure, way.target)
                 if following is None:
@@ -146,6 +134,11 @@ class _Chain:
     def _following(self, failure: Failure, failed: RoutingTarget) -> Way | None:
         is_in_time = time.monotonic() < self._outcome.started + self._request.waits_s
         return self._targets.following(failure, failed) if is_in_time else None
+
+    def _hedge(self, slow: Way) -> Coroutine[None, None, Reply] | None:
+        """An attempt at the next target beside a slow one, if one may be made."""
+        way = self._following(Failure.TIMEOUT, slow.target)
+        return None if way is None else self._attempt(way)
 
     # One target.
 
@@ -221,35 +214,12 @@ class _Chain:
         first_byte_s = time.monotonic() - reply.record.started
         reply.accept(first_byte_s)
         if self._options.hedge_after is HedgeAfter.P95:
-            self._all.note_first_byte(self._request.model, first_byte_s)
+            self._all.delays.note(self._request.model, first_byte_s)
 
     def _hold(self, answer: Answer) -> Held | None:
         """What to hold an answer back with; None if it goes at once, as it does where nobody else could be asked."""
         delivery = self._options.delivery
         return must_hold(answer, delivery) if self._targets.are_left or delivery is Delivery.WHOLE else None
-
-    # Two targets at a time.
-
-    async def _hedged(self, way: Way, after: float | HedgeAfter) -> Reply:
-        """Ask the next target as well if this one takes long; the first good answer wins, the other is closed."""
-        tasks = [asyncio.create_task(self._attempt(way))]
-        try:
-            delay_s = self._all.hedge_delay_s(self._request.model, after)
-            done, _ = await asyncio.wait(tasks, timeout=delay_s)
-            if not done and (following := self._following(Failure.TIMEOUT, way.target)) is not None:
-                tasks.append(asyncio.create_task(self._attempt(following)))
-            pending = set(tasks)
-            while len(pending) > 1:
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                if winner := next((task for task in done if _is_good(task)), None):
-                    tasks.remove(winner)
-                    return winner.result()
-            last = pending.pop()
-            reply = await last
-            tasks.remove(last)
-            return reply
-        finally:
-            await _close_all(tasks)
 
     # When none could serve.
 
@@ -284,19 +254,6 @@ class _Chain:
         failures = [attempt.failure for attempt in attempts if attempt.failure is not None]
         wait_s = self._all.health.retry_after_s([attempt.target for attempt in attempts])
         return is_retry_worthwhile(failures, self._request.head), retry_after_s(wait_s)
-
-
-def _is_good(task: asyncio.Task[Reply]) -> bool:
-    return task.exception() is None and task.result().failure is None
-
-
-async def _close_all(tasks: Sequence[asyncio.Task[Reply]]) -> None:
-    """End attempts that nobody waits for any more, at once."""
-    for task in tasks:
-        task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, Reply):
-            result.close()
 
 
 def _reason(error: UpstreamError) -> str:

@@ -11,9 +11,14 @@ EVENTS = HEAD % b"text/event-stream"
 
 
 class Connection:
-    """One connection from the proxy, with its request read."""
+    """One connection from the proxy, with its request read.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    Attributes:
+        body: the request's.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> None:
+        self.body = body
         self._reader = reader
         self._writer = writer
 
@@ -66,8 +71,8 @@ class ScriptedProvider:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
-            await reader.readexactly(int(length or 0))
-            await self._script(Connection(reader, writer))
+            body = await reader.readexactly(int(length or 0))
+            await self._script(Connection(reader, writer, body))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
