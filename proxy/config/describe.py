@@ -11,6 +11,7 @@ from proxy.config.known import KNOWN_PROVIDERS
 from proxy.config.settings import AuthStyle, Endpoint, Model, Provider, Secret, Settings
 
 _MASK = "***"
+_OWN_SHAPE = frozenset({"endpoints", "options"})
 
 
 def describe_settings(settings: Settings) -> dict[str, object]:
@@ -43,8 +44,13 @@ def _provider(provider: Provider) -> dict[str, object]:
 
 
 def _model(model: Model) -> dict[str, object]:
-    said = {name: _plain(getattr(model, name)) for name in model.__struct_fields__ if name != "endpoints"}
-    return {"endpoints": [_endpoint(endpoint) for endpoint in model.endpoints], **said}
+    rest = {name: _plain(getattr(model, name)) for name in model.__struct_fields__ if name not in _OWN_SHAPE}
+    options = msgspec.structs.asdict(model.options)
+    return {
+        "endpoints": [_endpoint(endpoint) for endpoint in model.endpoints],
+        **{name: _plain(value) for name, value in options.items()},
+        **rest,
+    }
 
 
 def _endpoint(endpoint: Endpoint) -> dict[str, object]:
@@ -54,7 +60,12 @@ def _endpoint(endpoint: Endpoint) -> dict[str, object]:
         "weight": endpoint.weight,
     }
     if (overrides := endpoint.overrides) is not None:
-        shown |= {"headers": _headers(overrides.headers), "timeouts": _plain(overrides.timeouts)}
+        shown |= {
+            "headers": _headers(overrides.headers),
+            "timeouts": _plain(overrides.timeouts),
+            "concurrency": _plain(overrides.concurrency),
+            "max_input_tokens": overrides.max_input_tokens,
+        }
     return shown
 
 

@@ -13,8 +13,23 @@ import msgspec
 
 from proxy.config.address import Address
 from proxy.config.reader import Form, PartOf
-from proxy.config.settings import Admin, AuthStyle, Count, Limits, Probe, Secret, Server, Timeouts
-from proxy.errors import Protocol
+from proxy.config.settings import (
+    FAILED_OVER,
+    Admin,
+    AuthStyle,
+    Concurrency,
+    Count,
+    Delivery,
+    HedgeAfter,
+    Limits,
+    Probe,
+    RouteStrategy,
+    Seconds,
+    Secret,
+    Server,
+    Timeouts,
+)
+from proxy.errors import Failure, Protocol
 
 ProviderName = NewType("ProviderName", str)
 ProviderRef = NewType("ProviderRef", str)
@@ -28,6 +43,11 @@ UrlOrPath = NewType("UrlOrPath", str)
 ProxyUrl = NewType("ProxyUrl", Secret)
 PemFile = NewType("PemFile", str)
 HeaderName = NewType("HeaderName", str)
+
+FailedOver = NewType("FailedOver", str)
+"""A failure after which another endpoint can be tried."""
+Delay = NewType("Delay", object)
+"""Seconds, or a name that stands for them."""
 
 SomeTimeouts = Annotated[dict[str, float], PartOf(Timeouts)]
 SomeLimits = Annotated[dict[str, float], PartOf(Limits)]
@@ -53,6 +73,7 @@ class ProviderEntry(msgspec.Struct, frozen=True):
     timeouts: SomeTimeouts = {}
     limits: SomeLimits = {}
     probe: Probe | None = None
+    concurrency: Concurrency | None = None
     ca_bundle: PemFile | None = None
     proxy: ProxyUrl | None = None
 
@@ -65,6 +86,27 @@ class EndpointEntry(msgspec.Struct, frozen=True):
     weight: Count = 1
     headers: dict[HeaderName, Secret] = {}
     timeouts: SomeTimeouts = {}
+    concurrency: Concurrency | None = None
+    max_input_tokens: Count | None = None
+
+
+class ModelEntry(msgspec.Struct, frozen=True):
+    """A model's route, and what is known of the model for discovery."""
+
+    endpoints: tuple[EndpointEntry, ...]
+    strategy: RouteStrategy = RouteStrategy.PRIORITY
+    failover_on: tuple[FailedOver, ...] = FAILED_OVER  # type: ignore[assignment] # the same, checked
+    delivery: Delivery = Delivery.LIVE
+    hedge_after: Delay | None = None
+    ping_s: Seconds | None = None
+    sticky_header: HeaderName | None = None
+    timeouts: SomeTimeouts = {}
+    name: str | None = None
+    description: str | None = None
+    max_input_tokens: Count | None = None
+    max_output_tokens: Count | None = None
+    input_modalities: tuple[str, ...] = ()
+    output_modalities: tuple[str, ...] = ()
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -74,7 +116,7 @@ class Document(msgspec.Struct, frozen=True):
     admin: Admin = Admin()
     providers: dict[ProviderName, ProviderEntry] = {}
     models: dict[str, object] = {}
-    """Each a `Model`, read once the providers are known."""
+    """Each a `ModelEntry`, read once the providers are known."""
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -149,6 +191,21 @@ def _header_name(text: str) -> str:
     return text
 
 
+def _failed_over(text: str) -> Failure:
+    if text not in FAILED_OVER:
+        raise ValueError(f"one of {', '.join(FAILED_OVER)}")
+    return Failure(text)
+
+
+def _delay(value: object) -> float | HedgeAfter:
+    if value in set(HedgeAfter):
+        return HedgeAfter(str(value))
+    try:
+        return msgspec.convert(value, Seconds, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"seconds, or {' or '.join(HedgeAfter)}") from error
+
+
 def _secret(text: str) -> Secret:
     if _CONTROL.search(text):
         raise ValueError("text without line breaks or other control characters")
@@ -165,4 +222,6 @@ FORMS: Mapping[Any, Form] = {
     ProxyUrl: Form(str, _proxy_url, is_secret=True),
     PemFile: Form(str, _pem_file),
     HeaderName: Form(str, _header_name),
+    FailedOver: Form(str, _failed_over),
+    Delay: Form(object, _delay),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.config.document import FORMS, Ancestor, Document, EndpointEntry, ModelName, ProviderRef
+from proxy.config.document import FORMS, Ancestor, Document, EndpointEntry, ModelEntry, ModelName, ProviderRef
 from proxy.config.faults import ConfigError, Fault, did_you_mean
 from proxy.config.known import KNOWN_PROVIDERS
 from proxy.config.providers import ProviderResolver
@@ -17,6 +17,7 @@ from proxy.config.settings import (
     EndpointOverrides,
     Model,
     Provider,
+    RouteOptions,
     Server,
     Settings,
     Timeouts,
@@ -86,7 +87,7 @@ def _settings(source: Source, environ: Mapping[str, str]) -> Settings:
         raise ConfigError(source.faults)
     sections = Reader(source, forms).fields(document, Document, ())
     providers = ProviderResolver(sections.get("providers", {}), source, environ).providers()
-    forms[Endpoint] = Form(EndpointEntry, partial(_endpoint, providers))
+    forms[Model] = Form(ModelEntry, partial(_model, providers))
     models = Reader(source, forms).mapping(sections.get("models", {}), ModelName, Model, ("models",))
     for name, model in models.items():
         if not model.endpoints and source.is_sound(("models", name)):
@@ -116,11 +117,20 @@ def _references(configured: Sequence[str]) -> dict[Kind, Form]:
     return {ProviderRef: Form(str, provider_ref), Ancestor: Form(str, ancestor)}
 
 
-def _endpoint(providers: Mapping[str, Provider], entry: EndpointEntry) -> Endpoint:
-    """An endpoint whose time limits are its provider's save for those that it sets itself."""
+def _model(providers: Mapping[str, Provider], entry: ModelEntry) -> Model:
+    fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
+    options = RouteOptions(**{name: fields.pop(name) for name in RouteOptions.__struct_fields__})
+    timeouts = fields.pop("timeouts")
+    endpoints = tuple(_endpoint(providers, each, timeouts) for each in fields.pop("endpoints"))
+    return Model(endpoints=endpoints, options=options, **fields)
+
+
+def _endpoint(providers: Mapping[str, Provider], entry: EndpointEntry, of_route: Mapping[str, float]) -> Endpoint:
+    """An endpoint whose time limits are its provider's, save for those that its route or it sets itself."""
     overrides = None
-    if entry.headers or entry.timeouts:
+    own = {**of_route, **entry.timeouts}
+    if entry.headers or own or entry.concurrency or entry.max_input_tokens:
         provider = providers.get(entry.provider)
-        timeouts = msgspec.structs.replace(provider.timeouts if provider else Timeouts(), **entry.timeouts)
-        overrides = EndpointOverrides(tuple(entry.headers.items()), timeouts if entry.timeouts else None)
+        timeouts = msgspec.structs.replace(provider.timeouts if provider else Timeouts(), **own) if own else None
+        overrides = EndpointOverrides(tuple(entry.headers.items()), timeouts, entry.concurrency, entry.max_input_tokens)
     return Endpoint(entry.provider, entry.model_id, entry.weight, overrides)

@@ -73,6 +73,7 @@ class ProviderResolver:
             timeouts=blueprint.timeouts,
             limits=blueprint.limits,
             probe=entry.probe,
+            concurrency=entry.concurrency,
             ca_bundle=entry.ca_bundle,
             proxy=entry.proxy or Secret(""),
         )

@@ -218,6 +218,7 @@ class Model(msgspec.Struct, frozen=True):
 
     endpoints: tuple[Endpoint, ...]
     strategy: RouteStrategy = RouteStrategy.PRIORITY
+    options: RouteOptions = RouteOptions()
     name: str | None = None
     description: str | None = None
     max_input_tokens: Count | None = None

@@ -59,7 +59,7 @@ class ConfigRoutingTable:
         """The target with its fallbacks; raises `UnknownModelError`."""
         if (route := self._routes.get(model)) is not None:
             target, fallbacks = route.choose()
-            return Resolution(target, fallbacks, RouteSource.CONFIG, 0)
+            return Resolution(target, fallbacks, RouteSource.CONFIG, 0, route.options)
         if (direct := self._direct(model)) is not None:
             return Resolution(direct, (), RouteSource.DIRECT, 0)
         raise UnknownModelError(model, neighbours(model, self._names))
@@ -124,6 +124,7 @@ def _route(name: str, model: Model) -> Route:
         model.strategy,
         tuple(RoutingTarget(e.provider, e.model_id, e.overrides) for e in model.endpoints),
         tuple(e.weight for e in model.endpoints),
+        model.options,
     )
 
 

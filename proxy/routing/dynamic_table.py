@@ -58,14 +58,14 @@ class DynamicRoutingTable:
         """The target with its fallbacks; raises `UnknownModelError`, with the closest known names."""
         if (route := self._routes.get(model)) is not None:
             target, fallbacks = route.choose()
-            return Resolution(target, fallbacks, RouteSource.DYNAMIC, self._revision)
+            return Resolution(target, fallbacks, RouteSource.DYNAMIC, self._revision, route.options)
         # The inner table may take its time: what changes meanwhile has no part in this resolution.
         revision = self._revision
         try:
             below = await self._below.resolve(model)
         except UnknownModelError as error:
             raise UnknownModelError(model, neighbours(model, self._names())) from error
-        return Resolution(below.target, below.fallbacks, below.source, revision)
+        return Resolution(below.target, below.fallbacks, below.source, revision, below.options)
 
     def add_route(self, route: DynamicRoute) -> None:
         """Create or replace the dynamic route of `route.model`.

@@ -6,8 +6,8 @@ A `Route` is never changed, only replaced; the position of its round robin lives
 from collections.abc import Callable
 from itertools import count
 
-from proxy.config.settings import RouteStrategy
-from proxy.routing.types import RouteEndpoint, RoutingTarget
+from proxy.config.settings import RouteOptions, RouteStrategy
+from proxy.routing.types import USUAL_OPTIONS, RouteEndpoint, RoutingTarget
 
 Targets = tuple[RoutingTarget, ...]
 Choice = tuple[RoutingTarget, Targets]
@@ -20,13 +20,21 @@ class Route:
         choose: gives one request's target and the ordered fallbacks behind it.
     """
 
-    __slots__ = ("choose", "model", "strategy", "targets", "weights")
+    __slots__ = ("choose", "model", "options", "strategy", "targets", "weights")
 
-    def __init__(self, model: str, strategy: RouteStrategy, targets: Targets, weights: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        model: str,
+        strategy: RouteStrategy,
+        targets: Targets,
+        weights: tuple[int, ...],
+        options: RouteOptions = USUAL_OPTIONS,
+    ) -> None:
         self.model = model
         self.strategy = strategy
         self.targets = targets
         self.weights = weights
+        self.options = options
         self.choose = _SELECTORS[strategy](targets)
 
     def equals(self, other: "Route") -> bool:

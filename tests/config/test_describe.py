@@ -95,8 +95,15 @@ def test_a_description_is_complete() -> None:
         "auth": "bearer",
         "only": ["chat/completions", "models"],
     }
-    assert described["providers"]["a"]["timeouts"] == {"connect_s": 10, "first_byte_s": 120, "idle_s": 60}
+    assert described["providers"]["a"]["timeouts"] == {
+        "connect_s": 10,
+        "first_byte_s": 120,
+        "idle_s": 60,
+        "total_s": 3600,
+        "websocket_idle_s": 3600,
+    }
     assert described["models"]["m"]["endpoints"] == [{"provider": "a", "model_id": "x", "weight": 1}]
+    assert described["models"]["m"]["delivery"] == "live"
     assert described["models"]["m"]["max_input_tokens"] == 9
     assert described["warnings"] == []
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from proxy.config import KNOWN_PROVIDERS, AuthStyle, Limits, Model, RouteStrategy, Server, Timeouts, parse_settings
-from proxy.config.document import Document, EndpointEntry, ProtocolEntry, ProviderEntry
-from proxy.config.settings import Admin
+from proxy.config import KNOWN_PROVIDERS, AuthStyle, Limits, RouteStrategy, Server, Timeouts, parse_settings
+from proxy.config.document import Document, EndpointEntry, ModelEntry, ProtocolEntry, ProviderEntry
+from proxy.config.settings import FAILED_OVER, Admin, Concurrency, Delivery, HedgeAfter
 
 ROOT = Path(__file__).parents[2]
 DEFAULT_CONFIG = (ROOT / "config" / "proxy.yaml").read_text(encoding="utf-8")
@@ -21,7 +21,8 @@ SECTIONS: list[type[msgspec.Struct]] = [
     ProtocolEntry,
     Timeouts,
     Limits,
-    Model,
+    Concurrency,
+    ModelEntry,
     EndpointEntry,
 ]
 KEYS = sorted({field.name for section in SECTIONS for field in msgspec.structs.fields(section)})
@@ -35,7 +36,7 @@ def test_every_key_is_documented(key: str) -> None:
     assert f"`{key}`" in REFERENCE
 
 
-@pytest.mark.parametrize("choice", [*AuthStyle, *RouteStrategy])
+@pytest.mark.parametrize("choice", [*AuthStyle, *RouteStrategy, *FAILED_OVER, *Delivery, *HedgeAfter])
 def test_every_choice_is_documented(choice: str) -> None:
     """Each auth style and strategy stands in both as well."""
     assert choice in DEFAULT_CONFIG
