@@ -57,7 +57,7 @@ class Proxy:
         self._health = Health()
         config_table = ConfigRoutingTable(settings.providers, settings.models)
         self.table = DynamicRoutingTable(config_table, self._warm)
-        self._reloader = Reloader(load, self._current, self.table, config_table, self._upstream)
+        self._reloader = Reloader(load, self._current, self.table, config_table, self._upstream, self._health)
         self._telemetry = Telemetry()
         self._is_stopping = False
         self._stack = AsyncExitStack()

@@ -9,7 +9,7 @@ from pathlib import Path
 from proxy.admin import Reloaded
 from proxy.config import ConfigError, Current, Fault, Settings, changes, in_force
 from proxy.routing import ConfigRoutingTable, DynamicRoutingTable
-from proxy.upstream import TlsContexts, Upstream
+from proxy.upstream import Health, TlsContexts, Upstream
 
 _log = logging.getLogger("pointsman.reload")
 
@@ -26,6 +26,7 @@ class Reloader:
         table: gets the new config routes.
         config_table: the config routes at the start.
         upstream: gets the new providers.
+        health: forgets how providers were that are others now.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Reloader:
         table: DynamicRoutingTable,
         config_table: ConfigRoutingTable,
         upstream: Upstream,
+        health: Health,
     ) -> None:
         self._load = load
         self._current = current
         self._table = table
         self._config_table = config_table
         self._upstream = upstream
+        self._health = health
         self._seen = _stamp(current.settings.source)
         # Whoever reads first is in force first.
         self._turn = asyncio.Lock()
@@ -92,6 +95,8 @@ class Reloader:
         self._table.replace_inner(inner)
         self._config_table = inner
         providers, models = changes(old.providers, new.providers), changes(old.models, new.models)
+        for name in (*providers.changed, *providers.removed):
+            self._health.forget(name)
         return Reloaded(self._table.revision, providers, models, needs_restart)
 
     def _read(self) -> tuple[_Stamp, Settings, TlsContexts]:

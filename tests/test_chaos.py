@@ -9,8 +9,8 @@ from proxy.app import event_loop
 from tests.chaos.clients import MANNERS
 from tests.chaos.run import run
 
-# Kept on purpose, one for each kind of request to each target.
-KEPT = {"Call", "RequestTemplate", "Head"}
+# Kept on purpose, one for each endpoint, or for each kind of request to each.
+KEPT = {"Call", "RequestTemplate", "Head", "EndpointHealth", "Breaker", "RetryBudget"}
 
 
 @pytest.mark.parametrize(

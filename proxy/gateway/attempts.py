@@ -5,7 +5,6 @@ what is tried again, and what may have been billed. Every extra attempt comes ou
 """
 
 import asyncio
-import logging
 import random
 import time
 from collections import defaultdict
@@ -21,12 +20,10 @@ from proxy.gateway.patience import is_retry_worthwhile, retry_after_s
 from proxy.gateway.reply import Reply
 from proxy.gateway.targets import Targets, Way, name_of
 from proxy.routing import Resolution, RoutingTarget
-from proxy.telemetry import Attempt, Outcome
+from proxy.telemetry import Alarms, Attempt, Outcome
 from proxy.upstream import Answer, Health, RequestTemplate, RetryBudget, Upstream
 from proxy.wire import Call, Head, Stage, says_prompt_too_long
 from proxy.wire import retry_after_s as asked_retry_after_s
-
-_log = logging.getLogger("pointsman.attempts")
 
 Send = Callable[[RequestTemplate, str, float, bool], Awaitable[Answer]]
 """Sends a request by its template, with a model id, until a time, over a fresh connection or not."""
@@ -83,6 +80,7 @@ class Attempts:
         # By provider: a route can only name one that is configured.
         self.budgets: defaultdict[str, RetryBudget] = defaultdict(RetryBudget)
         self.delays = HedgeDelays()
+        self.alarms = Alarms()
 
     async def reply(self, request: Request, resolution: Resolution, outcome: Outcome) -> Reply:
         """The reply to pass on: an answer, or the last provider's own error.
@@ -109,7 +107,9 @@ class _Chain:
     async def run(self) -> Reply:
         """Go from target to target."""
         way = self._targets.first()
-        self._outcome.is_panic = self._targets.is_panic
+        if self._targets.is_panic:
+            self._outcome.is_panic = True
+            self._all.alarms.ring(name_of(way.target), "is tried although it is out of service: so are all others")
         hedge_after = self._options.hedge_after
         while True:
             try:
@@ -191,7 +191,8 @@ class _Chain:
         if (failure := _FAILURES.get(status)) is not None:
             reply.fail(failure, f"answered with {status}", status, asked_retry_after_s(answer.message.head))
             if failure in _OURS:
-                _alarm(target, status)
+                said = f"answers with {status}: its key or the model id is wrong here, not the request"
+                self._all.alarms.ring(name_of(target), said)
             return
         if status == 400:
             if self._targets.are_left:
@@ -258,9 +259,3 @@ class _Chain:
 
 def _reason(error: UpstreamError) -> str:
     return error.message.removeprefix(f"Provider `{error.provider}` ").removesuffix(".")
-
-
-def _alarm(target: RoutingTarget, status: int) -> None:
-    _log.error(
-        "ALARM: %s answers with %d: its key or the model id is wrong here, not the request", name_of(target), status
-    )

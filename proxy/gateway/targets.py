@@ -1,6 +1,5 @@
 """Which target is asked next: the resolution's order, less whom it makes no sense to ask now."""
 
-import logging
 import time
 from collections.abc import Mapping
 
@@ -8,8 +7,6 @@ from proxy.errors import Failure, ProxyError, UnsupportedProtocolError, Upstream
 from proxy.routing import Resolution, RoutingTarget
 from proxy.upstream import EndpointHealth, Health, RequestTemplate, RetryBudget, Ticket, Upstream
 from proxy.wire import Call
-
-_log = logging.getLogger("pointsman.attempts")
 
 
 class Way:
@@ -116,7 +113,6 @@ class Targets:
         least_bad = self._health.least_bad([target for target, _ in closed])
         target, template = next(each for each in closed if each[0] == least_bad)
         endpoint = self._health.of(target)
-        _log.warning("All endpoints are out of service: %s is tried all the same", name_of(target))
         return Way(target, template, endpoint, endpoint.force())
 
     def following(self, failure: Failure, failed: RoutingTarget) -> Way | None:

@@ -69,6 +69,8 @@ class _Errors(logging.Handler):
         self._faults = faults
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "pointsman.alarms":
+            return  # a sick provider is what this is about
         cause = record.exc_info[1] if record.exc_info else None
         self._faults.append(f"{record.getMessage()} {cause!r}")
 
