@@ -17,7 +17,7 @@ from proxy.gateway import Application, Attempts, Discovery, Gateway, Handler, Li
 from proxy.reload import Load, Reloader
 from proxy.routing import ConfigRoutingTable, DynamicRoute, DynamicRoutingTable
 from proxy.telemetry import Telemetry, logging_to_stderr
-from proxy.upstream import Health, Upstream
+from proxy.upstream import Health, Prober, Upstream
 
 _ADMIN = "/admin"
 _OBJECTS_BETWEEN_COLLECTIONS = 25_000
@@ -68,6 +68,7 @@ class Proxy:
         settings = self._current.settings
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._upstream)
+            await stack.enter_async_context(Prober(self._upstream, self._health))
             app = Discovery(self.table, lambda: not self._is_stopping, self._telemetry).application()
             admin = build_admin(self.table, self._current, self.reload)
             if settings.admin.listen is None:

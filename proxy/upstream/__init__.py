@@ -6,6 +6,7 @@ from proxy.upstream.client import Answer, TlsContexts, Upstream
 from proxy.upstream.concurrency import ConcurrencyLimit
 from proxy.upstream.health import EndpointHealth, Health
 from proxy.upstream.origin import RequestTemplate
+from proxy.upstream.probe import Prober
 from proxy.upstream.requests import Payload
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "EndpointHealth",
     "Health",
     "Payload",
+    "Prober",
     "RequestTemplate",
     "RetryBudget",
     "Ticket",

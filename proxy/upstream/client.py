@@ -232,7 +232,7 @@ class Upstream:
             raise UpstreamError(f"Provider `{provider}` is not configured.", provider=provider)
         base_url = origin.provider.protocols[call.protocol].base_url
         template = origin.template(call.url(base_url, ""), None)
-        return await self._exchange(template, template.lookup(head), ())
+        return await self._exchange(template, template.lookup(head), _NOTHING, inf, False)  # noqa: FBT003
 
     async def _exchange(
         self,
