@@ -11,15 +11,17 @@ from typing import Self
 
 from aiohttp import web
 
-from proxy.admin import Reloaded, build_admin
+from proxy import __version__
+from proxy.admin import Reloaded, build_admin, build_metrics
 from proxy.config import Address, Current, Settings
 from proxy.gateway import Application, Attempts, Discovery, Gateway, Handler, Listener
 from proxy.reload import Load, Reloader
 from proxy.routing import ConfigRoutingTable, DynamicRoute, DynamicRoutingTable
-from proxy.telemetry import Telemetry, logging_to_stderr
+from proxy.telemetry import Readings, Telemetry, logging_to_stderr
 from proxy.upstream import Health, Prober, Upstream
 
 _ADMIN = "/admin"
+_METRICS = "/metrics"
 _OBJECTS_BETWEEN_COLLECTIONS = 25_000
 
 
@@ -58,7 +60,10 @@ class Proxy:
         config_table = ConfigRoutingTable(settings.providers, settings.models)
         self.table = DynamicRoutingTable(config_table, self._warm)
         self._reloader = Reloader(load, self._current, self.table, config_table, self._upstream, self._health)
-        self._telemetry = Telemetry()
+        readings = Readings(
+            __version__, lambda: self.table.revision, self._routed, self._upstream.pools, self._health.endpoints
+        )
+        self._telemetry = Telemetry(self._current, readings)
         self._is_stopping = False
         self._stack = AsyncExitStack()
         self._listeners: list[Listener] = []
@@ -70,7 +75,7 @@ class Proxy:
             await stack.enter_async_context(self._upstream)
             await stack.enter_async_context(Prober(self._upstream, self._health))
             app = Discovery(self.table, lambda: not self._is_stopping, self._telemetry).application()
-            admin = build_admin(self.table, self._current, self.reload)
+            admin = build_admin(self.table, self._current, self.reload, self._telemetry.exposition)
             if settings.admin.listen is None:
                 application = await self._run(stack, app, admin)
             else:
@@ -127,11 +132,16 @@ class Proxy:
         for provider in {endpoint.provider for endpoint in route.endpoints}:
             self._upstream.warm(provider)
 
+    def _routed(self) -> list[tuple[str, str]]:
+        """Every endpoint that a route leads to: provider and model id."""
+        return [(each.provider, each.model_id) for view in self.table.describe_routes() for each in view.endpoints]
+
     async def _run(
         self, stack: AsyncExitStack, app: web.Application, admin: web.Application | None = None
     ) -> Application:
         if admin is not None:
             app.add_subapp(_ADMIN, admin)
+            app.add_subapp(_METRICS, build_metrics(self._current, self._telemetry.exposition))
         prefix = "" if admin is None else _ADMIN
         return await stack.enter_async_context(Application(app, prefix, self._current))
 

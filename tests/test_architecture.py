@@ -19,7 +19,7 @@ BELOW = {
     "config": {"errors"},
     "routing": {"config", "errors"},
     "wire": {"errors"},
-    "telemetry": {"routing", "wire", "errors"},
+    "telemetry": {"routing", "wire", "config", "errors"},
     "upstream": {"routing", "wire", "config", "errors", "deadline", "outbox"},
     "gateway": {"upstream", "telemetry", "routing", "wire", "config", "errors", "deadline", "outbox"},
     "admin": {"routing", "wire", "config", "errors"},

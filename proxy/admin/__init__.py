@@ -4,7 +4,7 @@
 (`pages.py`) alike, and `payloads.py` says once what travels.
 """
 
-from proxy.admin.app import build_admin
+from proxy.admin.app import build_admin, build_metrics
 from proxy.admin.payloads import Reloaded
 
-__all__ = ["Reloaded", "build_admin"]
+__all__ = ["Reloaded", "build_admin", "build_metrics"]

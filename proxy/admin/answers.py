@@ -6,6 +6,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from proxy.admin.guard import UnauthorizedError
+from proxy.admin.keys import DESK
 from proxy.admin.payloads import ErrorAnswer, ErrorDetail
 from proxy.errors import ProxyError
 
@@ -55,8 +56,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 def wants_page(request: web.Request) -> bool:
-    """Whether a person reads the answer in a browser."""
-    return "text/html" in request.headers.get(hdrs.ACCEPT, "")
+    """Whether a person reads the answer in a browser, where there are pages to read."""
+    return DESK in request.app and "text/html" in request.headers.get(hdrs.ACCEPT, "")
 
 
 def refuse(request: web.Request, status: int, message: str) -> web.Response:

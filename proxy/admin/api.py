@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 
 from proxy.admin.answers import answer
 from proxy.admin.bodies import read_body
-from proxy.admin.keys import DESK, RELOAD
+from proxy.admin.keys import DESK, EXPOSE, RELOAD
 from proxy.admin.payloads import ErrorAnswer, ErrorDetail, decode_route
 from proxy.config import ConfigError
 from proxy.errors import InvalidRequestError
@@ -45,6 +45,12 @@ async def reload(request: web.Request) -> web.Response:
     except ConfigError as error:
         message = f"The configuration can't be used, so nothing has changed. Faults: {len(error.faults)}."
         return answer(ErrorAnswer(ErrorDetail(message, tuple(error.faults))), status=400)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """`GET /metrics`: what Prometheus scrapes."""
+    body = await request.app[EXPOSE]()
+    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: "text/plain; version=0.0.4; charset=utf-8"})
 
 
 def _model_in_path(request: web.Request) -> str:

@@ -10,7 +10,7 @@ from proxy.admin import api, pages
 from proxy.admin.answers import add_security_headers, answer_errors
 from proxy.admin.desk import Desk
 from proxy.admin.guard import build_guard
-from proxy.admin.keys import DESK, RELOAD, Reload
+from proxy.admin.keys import DESK, EXPOSE, RELOAD, Expose, Reload
 from proxy.admin.static_files import StaticFiles
 from proxy.config import Current
 from proxy.routing import DynamicRoutingTable
@@ -18,20 +18,36 @@ from proxy.routing import DynamicRoutingTable
 _HERE = Path(__file__).parent
 
 
-def build_admin(table: DynamicRoutingTable, current: Current, reload: Reload) -> web.Application:
+def build_admin(table: DynamicRoutingTable, current: Current, reload: Reload, expose: Expose) -> web.Application:
     """The admin application, to be mounted below `/admin` with `add_subapp`.
 
     Args:
         table: the routing table that it shows and changes.
         current: the settings in force, of which the providers and the token count here.
         reload: reads the configuration anew.
+        expose: gives the metrics.
     """
     app = web.Application(middlewares=[answer_errors, build_guard(current)])
     app[DESK] = Desk(table, current)
     app[RELOAD] = reload
+    app[EXPOSE] = expose
     app.on_response_prepare.append(add_security_headers)
     _load_templates(app)
     _add_paths(app.router)
+    return app
+
+
+def build_metrics(current: Current, expose: Expose) -> web.Application:
+    """The metrics alone, behind the same guard, to be mounted at `/metrics`, where Prometheus looks for them.
+
+    Args:
+        current: the settings in force, of which the token counts here.
+        expose: gives the metrics.
+    """
+    app = web.Application(middlewares=[answer_errors, build_guard(current)])
+    app[EXPOSE] = expose
+    app.on_response_prepare.append(add_security_headers)
+    app.router.add_get("", api.metrics)
     return app
 
 
@@ -47,6 +63,7 @@ def _add_paths(router: web.UrlDispatcher) -> None:
     # (?s:…) so that a name with an encoded line break is refused as such, not as an unknown path.
     router.add_delete("/routes/{model:(?s:.+)}", api.remove_route)
     router.add_get("/resolve", api.resolve)
+    router.add_get("/metrics", api.metrics)
     router.add_post("/reload", api.reload)
 
 

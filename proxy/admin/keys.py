@@ -10,5 +10,9 @@ from proxy.admin.payloads import Reloaded
 Reload = Callable[[], Awaitable[Reloaded]]
 """Reads the configuration anew; raises `ConfigError` and changes nothing if it can't be used."""
 
+Expose = Callable[[], Awaitable[bytes]]
+"""Gives the metrics in Prometheus' text format."""
+
 DESK = web.AppKey("desk", Desk)
+EXPOSE: web.AppKey[Expose] = web.AppKey("expose")
 RELOAD: web.AppKey[Reload] = web.AppKey("reload")

@@ -7,6 +7,7 @@ from proxy.config.faults import ConfigError, Fault
 from proxy.config.known import KNOWN_PROVIDERS
 from proxy.config.load import find_config, load_settings, parse_settings, settings_from
 from proxy.config.settings import (
+    AccessLog,
     Admin,
     AuthStyle,
     Delivery,
@@ -28,6 +29,7 @@ from proxy.errors import Protocol
 
 __all__ = [
     "KNOWN_PROVIDERS",
+    "AccessLog",
     "Address",
     "Admin",
     "AuthStyle",

@@ -227,6 +227,14 @@ class Model(msgspec.Struct, frozen=True):
     output_modalities: tuple[str, ...] = ()
 
 
+class AccessLog(StrEnum):
+    """How the line of each request looks."""
+
+    TEXT = "text"
+    JSON = "json"
+    OFF = "off"
+
+
 class Server(msgspec.Struct, frozen=True):
     """The data plane's listener and its limits."""
 
@@ -245,6 +253,8 @@ class Server(msgspec.Struct, frozen=True):
     """How often to look whether the config file has changed, and then reload it; None: never."""
     deadline_header: str | None = None
     """A header by which clients say how many seconds they wait for the first byte; None: those of the official SDKs."""
+    access_log: AccessLog = AccessLog.TEXT
+    """How the line of each request looks."""
 
 
 class Admin(msgspec.Struct, frozen=True):

@@ -48,18 +48,23 @@ class Discovery:
         reads = request.method in {hdrs.METH_GET, hdrs.METH_HEAD}
         if reads and (health := self._health(request.path)) is not None:
             return health
-        outcome = Outcome(request.remote or "-", request.method, request.rel_url.raw_path)
+        outcome = self._telemetry.begin(request.remote or "-", request.method, request.rel_url.raw_path)
+        try:
+            response = self._answer(request, outcome, reads=reads)
+            outcome.status = response.status
+            outcome.ending = Ending.COMPLETE
+        finally:
+            self._telemetry.record(outcome)
+        return response
+
+    def _answer(self, request: web.Request, outcome: Outcome, *, reads: bool) -> web.Response:
         try:
             if not reads:
                 raise MethodNotAllowedError(f"{request.method} names no model, so it can't be routed: use POST or GET.")
-            response = _discover(self._table, request.rel_url.raw_path, request.query)
+            return _discover(self._table, request.rel_url.raw_path, request.query)
         except ProxyError as error:
-            outcome.error = error.message
-            response = _error_response(error, request, outcome.id)
-        outcome.status = response.status
-        outcome.ending = Ending.COMPLETE
-        self._telemetry.record(outcome)
-        return response
+            outcome.fail(error)
+            return _error_response(error, request, outcome.id)
 
     def _health(self, path: str) -> web.Response | None:
         match path:

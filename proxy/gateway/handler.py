@@ -45,15 +45,14 @@ class Gateway:
         if not (request.method == "POST" or request.is_websocket) or self._application.owns(request.path):
             await self._application.handle(request, response)
             return
-        outcome = Outcome(request.client, request.method, request.path)
+        outcome = self._telemetry.begin(request.client, request.method, request.path)
         try:
             if request.method == "POST":
                 await self._forward(request, response, outcome)
             else:
                 await self._tunneller.connect(request, response, outcome)
         except ProxyError as error:
-            outcome.error = error.message
-            outcome.status = error.status
+            outcome.fail(error)
             response.error(error, guess_protocol(request), outcome.id)
             outcome.ending = Ending.COMPLETE
         finally:

@@ -1,20 +1,27 @@
-"""The access log: one line per request, whatever became of it."""
+"""The access log: one line per request, whatever became of it, as text or as JSON.
 
+Never a body, a query, a header or a secret. Whatever a client chose is escaped to ASCII, so that it can't forge a line.
+"""
+
+import json
 import logging
-import time
+from datetime import UTC, datetime
 
-from proxy.telemetry.outcome import Outcome
-from proxy.wire import Tokens
+from proxy.config import AccessLog
+from proxy.telemetry.log import BARE
+from proxy.telemetry.outcome import Attempt, Outcome
 
 _log = logging.getLogger("pointsman.access")
 
 
-def write_line(outcome: Outcome) -> None:
-    """Write a request's line. Anything that a client chose is quoted, so that it can't forge a line."""
-    if not _log.isEnabledFor(logging.INFO):
+def write_line(outcome: Outcome, duration_s: float, form: AccessLog) -> None:
+    """Write the line of a request that took so many seconds, if it is wanted."""
+    if not _log.isEnabledFor(logging.INFO) or form is AccessLog.OFF:
         return
-    target, first_byte_s = outcome.target, outcome.first_byte_s
-    tokens = Tokens(None, None) if outcome.usage is None else outcome.usage.tokens()
+    if form is AccessLog.JSON:
+        _log.info("%s", json.dumps(_fields(outcome, duration_s), separators=(",", ":")), extra=BARE)
+        return
+    target, first_byte_s, tokens = outcome.target, outcome.first_byte_s, outcome.tokens
     _log.info(
         "%s %s %s %d model=%s target=%s attempts=%d first_byte=%s total=%.0fms bytes=%d tokens=%s/%s %s%s id=%s",
         outcome.client,
@@ -25,7 +32,7 @@ def write_line(outcome: Outcome) -> None:
         "-" if target is None else ascii(f"{target.provider_name}:{target.model_id}"),
         len(outcome.attempts),
         "-" if first_byte_s is None else f"{first_byte_s * 1000:.0f}ms",
-        (time.monotonic() - outcome.started) * 1000,
+        duration_s * 1000,
         outcome.body_bytes,
         "-" if tokens.input is None else tokens.input,
         "-" if tokens.output is None else tokens.output,
@@ -33,3 +40,45 @@ def write_line(outcome: Outcome) -> None:
         "" if outcome.error is None else f" error={outcome.error!a}",
         outcome.id,
     )
+
+
+def _fields(outcome: Outcome, duration_s: float) -> dict[str, object]:
+    tokens = outcome.tokens
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "id": outcome.id,
+        "client": outcome.client,
+        "method": outcome.method,
+        "path": outcome.path,
+        "model": outcome.model,
+        "source": outcome.source,
+        "revision": outcome.revision,
+        "is_panic": outcome.is_panic,
+        "attempts": [_attempt(attempt) for attempt in outcome.attempts],
+        "status": outcome.status,
+        "first_byte_ms": _ms(outcome.first_byte_s),
+        "total_ms": _ms(duration_s),
+        "bytes": outcome.body_bytes,
+        "input_tokens": tokens.input,
+        "output_tokens": tokens.output,
+        "stalls": outcome.stalls,
+        "ending": outcome.ending,
+        "cause": outcome.cause if outcome.has_failed else None,
+        "error": outcome.error,
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, object]:
+    return {
+        "provider": attempt.target.provider_name,
+        "model_id": attempt.target.model_id,
+        "failure": attempt.failure,
+        "reason": attempt.reason,
+        "status": attempt.status,
+        "first_byte_ms": _ms(attempt.first_byte_s),
+        "ms": _ms(attempt.duration_s),
+    }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

@@ -5,14 +5,18 @@ from enum import StrEnum
 from itertools import count
 from secrets import token_hex
 
-from proxy.errors import Failure
+from proxy.errors import Failure, ProxyError
 from proxy.routing import RouteSource, RoutingTarget
-from proxy.wire import UsageWatch
+from proxy.wire import Tokens, UsageWatch
 
 # Ids need to be unique, not secret: what differs between processes is drawn once.
 _PROCESS = token_hex(8)
 _numbers = count(1)
 _now = time.monotonic
+_NO_TOKENS = Tokens(None, None)
+
+STALL_S = 1.0
+"""How long a stream pauses at least for it to count as a stall."""
 
 
 class Ending(StrEnum):
@@ -24,6 +28,9 @@ class Ending(StrEnum):
     """The provider broke off, and the client was told."""
     CLIENT_GONE = "client gone"
     """The client went away before the answer was complete."""
+
+
+_CUT = Ending.CUT
 
 
 class Attempt:
@@ -39,16 +46,16 @@ class Attempt:
         duration_s: from its start to its end; None while it is under way.
     """
 
-    __slots__ = ("duration_s", "failure", "first_byte_s", "reason", "started", "status", "target")
+    # Defaults of the class cost nothing to set.
+    first_byte_s: float | None = None
+    status = 0
+    failure: Failure | None = None
+    reason: str | None = None
+    duration_s: float | None = None
 
     def __init__(self, target: RoutingTarget) -> None:
         self.target = target
         self.started = _now()
-        self.first_byte_s: float | None = None
-        self.status = 0
-        self.failure: Failure | None = None
-        self.reason: str | None = None
-        self.duration_s: float | None = None
 
     def head_arrived(self, status: int) -> None:
         """Note the moment at which the head of the provider's answer was there."""
@@ -66,13 +73,6 @@ class Attempt:
         """Note that it is over, unless it was before."""
         if self.duration_s is None:
             self.duration_s = _now() - self.started
-
-    @property
-    def result(self) -> str:
-        """What became of it in a word: the failure's, `ok`, or `abandoned` where nobody waited for its answer."""
-        if self.failure is not None:
-            return self.failure
-        return "ok" if self.status else "abandoned"
 
 
 class Outcome:
@@ -92,9 +92,11 @@ class Outcome:
         status: of the answer; 0 if none was begun.
         body_bytes: bytes of the answer's body that went to the client.
         usage: what the answer says of its tokens; None if there was none.
+        stalls: how often the provider paused for more than `STALL_S` within the answer.
         ending: how it ended.
         failure: why the request failed, where its providers were the cause.
         error: why it failed, if it did, in words without secrets.
+        code: the same as a client reads it in our error, if it got one.
     """
 
     model: str | None = None
@@ -108,6 +110,9 @@ class Outcome:
     ending = Ending.CLIENT_GONE
     failure: Failure | None = None
     error: str | None = None
+    code: str | None = None
+    stalls = 0
+    _tokens: Tokens | None = None
     _number = 0
 
     def __init__(self, client: str, method: str, path: str) -> None:
@@ -122,6 +127,29 @@ class Outcome:
         attempt = Attempt(target)
         self.attempts.append(attempt)
         return attempt
+
+    def fail(self, error: ProxyError) -> None:
+        """Note that the client got an error of ours instead of an answer."""
+        self.status = error.status
+        self.error = error.message
+        self.code = error.code or error.type
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the client got an error of ours, or less than a whole answer through a provider's fault."""
+        return self.code is not None or self.failure is not None or self.ending is _CUT
+
+    @property
+    def cause(self) -> str:
+        """Why it failed, in one of few words; only if it did."""
+        return self.failure or self.code or Failure.CUT
+
+    @property
+    def tokens(self) -> Tokens:
+        """What the answer says of its tokens; to be asked for once it is over."""
+        if self._tokens is None:
+            self._tokens = _NO_TOKENS if self.usage is None else self.usage.tokens()
+        return self._tokens
 
     @property
     def id(self) -> str:

@@ -176,6 +176,10 @@ class Upstream:
                 self._warming.add(task)
                 task.add_done_callback(self._warming.discard)
 
+    def pools(self) -> list[tuple[str, Protocol, Pool]]:
+        """The connections of each provider in each of its protocols."""
+        return [(name, protocol, origin.pool) for (name, protocol), origin in self._origins.items()]
+
     def template(self, target: RoutingTarget, call: Call) -> RequestTemplate:
         """How requests of this kind go to this target; made once and kept, while it is in use.
 

@@ -10,8 +10,12 @@ from typing import NamedTuple
 # Part of the names of all counts, of OpenAI's, Anthropic's and Gemini's APIs alike.
 _MARK = b"oken"
 _LONG_BYTES = 16 * 1024
-_IN = re.compile(rb'"(?:prompt_tokens|input_tokens|promptTokenCount)"\s*:\s*(\d{1,15})')
-_OUT = re.compile(rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)"\s*:\s*(\d{1,15})')
+# Where counts stand together; a text may say it as well, so this is only where to look first.
+_PLACE = b'"usage'
+_COUNTS = re.compile(
+    rb'"(?:(prompt_tokens|input_tokens|promptTokenCount)|completion_tokens|output_tokens|candidatesTokenCount)"'
+    rb"\s*:\s*(\d{1,15})"
+)
 
 
 class Tokens(NamedTuple):
@@ -31,7 +35,7 @@ class UsageWatch:
     __slots__ = ("_first", "_last")
 
     def __init__(self, whole: bytes = b"") -> None:
-        self._first = self._last = whole
+        self._first = self._last = whole if len(whole) <= _LONG_BYTES else whole[-_LONG_BYTES:]
 
     def feed(self, piece: bytes) -> None:
         """Look at the next piece. Anthropic counts the input in the first event, and everybody all in the last."""
@@ -44,8 +48,21 @@ class UsageWatch:
 
     def tokens(self) -> Tokens:
         """What was counted so far; of several counts the last is the one that holds."""
-        return Tokens(self._count(_IN), self._count(_OUT))
+        found_in, found_out = _counts(self._last)
+        if (found_in is None or found_out is None) and self._first is not self._last:
+            first_in, first_out = _counts(self._first)
+            found_in = first_in if found_in is None else found_in
+            found_out = first_out if found_out is None else found_out
+        return Tokens(found_in, found_out)
 
-    def _count(self, pattern: re.Pattern[bytes]) -> int | None:
-        counts = pattern.findall(self._last) or pattern.findall(self._first)
-        return int(counts[-1]) if counts else None
+
+def _counts(piece: bytes) -> tuple[int | None, int | None]:
+    """The last counts of input and output in a piece."""
+    counts = _COUNTS.findall(piece, max(piece.rfind(_PLACE), 0)) or _COUNTS.findall(piece)
+    found_in = found_out = None
+    for is_input, count in counts:
+        if is_input:
+            found_in = int(count)
+        else:
+            found_out = int(count)
+    return found_in, found_out

@@ -27,6 +27,11 @@ MODELS = {
 }
 
 
+async def no_metrics() -> bytes:
+    """What there is to scrape."""
+    return b"# nothing is counted\n"
+
+
 async def nothing_to_reload() -> Reloaded:
     """What a proxy answers whose settings were not read from a file."""
     raise ConfigError([Fault("here", 3, "models", "this can't be read again")])
@@ -34,7 +39,7 @@ async def nothing_to_reload() -> Reloaded:
 
 def admin_plane(table: DynamicRoutingTable, token: str, reload: Reload = nothing_to_reload) -> web.Application:
     """An admin application over `table`."""
-    return build_admin(table, Current(Settings(admin=Admin(Secret(token)), providers=PROVIDERS)), reload)
+    return build_admin(table, Current(Settings(admin=Admin(Secret(token)), providers=PROVIDERS)), reload, no_metrics)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ models:
         'p.yaml:1: server.max_body_bytes: expected a whole number >= 1, got "-1"',
         (
             "p.yaml:1: server.foo: unknown key; known: listen, max_body_bytes, client_idle_s, shutdown_grace_s, "
-            "shutdown_idle_s, reuse_port, watch_config_s, deadline_header"
+            "shutdown_idle_s, reuse_port, watch_config_s, deadline_header, access_log"
         ),
         'p.yaml:4: providers.openai.base_url: expected an http(s) URL (without a query or fragment), got "foo"',
         "p.yaml:5: providers.openai.api_keyy: unknown key; did you mean `api_key`?",

@@ -1,0 +1,177 @@
+"""Metrics tell what became of each request, and their labels stay few."""
+
+import aiohttp
+import pytest
+
+from proxy.app import Proxy
+from proxy.errors import Failure
+from proxy.routing import DynamicRoute, RouteEndpoint, RouteSource, RoutingTarget
+from proxy.telemetry import Ending, Outcome, metrics
+from proxy.telemetry.metrics import Metrics
+from tests.conftest import MakeProxy, MakeStraw, provider_section, url
+from tests.telemetry.conftest import ScrapeOf
+
+
+async def ask(http: aiohttp.ClientSession, proxy: Proxy, model: str, *, stream: bool = False) -> int:
+    """Ask for a chat completion and read all of it."""
+    body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "Where am I?"}]}
+    async with http.post(url(proxy, "/v1/chat/completions"), json=body) as answer:
+        await answer.read()
+        return answer.status
+
+
+async def test_requests_are_counted_where_they_went(
+    proxy: Proxy, http: aiohttp.ClientSession, scrape: ScrapeOf
+) -> None:
+    """By model, provider, status and ending, with tokens, times and attempts."""
+    for stream in (False, True):
+        assert await ask(http, proxy, "fast", stream=stream) == 200
+
+    scraped = await scrape(proxy)
+
+    where = {"model": "fast", "provider": "straw"}
+    endpoint = {"provider": "straw", "model_id": "straw-small"}
+    assert scraped.total("pointsman_requests_total", **where, status="200", ending="complete") == 2
+    assert scraped.total("pointsman_request_duration_seconds_count", **where) == 2
+    assert scraped.total("pointsman_tokens_total", **where, direction="input") > 0
+    assert scraped.total("pointsman_tokens_total", **where, direction="output") > 0
+    assert scraped.total("pointsman_attempts_total", **endpoint, result="ok") == 2
+    assert scraped.total("pointsman_time_to_first_byte_seconds_count", **endpoint) == 2
+    assert scraped.total("pointsman_time_to_first_byte_seconds_sum", **endpoint) > 0
+    assert scraped.total("pointsman_request_errors_total") == 0
+    assert scraped.total("pointsman_requests_in_flight") == 0
+    assert scraped.total("pointsman_pool_connections", provider="straw", protocol="openai", state="idle") == 1
+    assert scraped.total("pointsman_build_info") == 1
+
+
+async def test_what_clients_make_up_is_no_label(proxy: Proxy, http: aiohttp.ClientSession, scrape: ScrapeOf) -> None:
+    """Unknown models are one label, and so are the model ids of direct names."""
+    for number in range(3):
+        assert await ask(http, proxy, f"made-up-{number}") == 404
+        assert await ask(http, proxy, f"straw:made-up-{number}") == 200
+
+    scraped = await scrape(proxy)
+
+    assert scraped.values("model") == {"(unknown)", "(direct)"}
+    assert scraped.values("model_id") == {"(direct)"}
+    assert scraped.total("pointsman_requests_total", model="(unknown)", status="404") == 3
+    assert scraped.total("pointsman_requests_total", model="(direct)", provider="straw", status="200") == 3
+    assert scraped.total("pointsman_request_errors_total", model="(unknown)", cause="model_not_found") == 3
+
+
+async def test_a_provider_that_fails_is_counted_with_its_cause(
+    make_proxy: MakeProxy, http: aiohttp.ClientSession, scrape: ScrapeOf
+) -> None:
+    """Nobody listens at port 9."""
+    proxy = await make_proxy(
+        providers={"gone": {"base_url": "http://127.0.0.1:9/v1"}},
+        models={"fast": {"endpoints": [{"provider": "gone", "model_id": "small"}]}},
+    )
+
+    assert await ask(http, proxy, "fast") == 502
+
+    scraped = await scrape(proxy)
+    assert scraped.total("pointsman_requests_total", model="fast", provider="gone", status="502") == 1
+    assert scraped.total("pointsman_request_errors_total", model="fast", provider="gone") == 1
+    assert scraped.total("pointsman_attempts_total", provider="gone", model_id="small") == 1
+    assert scraped.total("pointsman_attempts_total", result="ok") == 0
+
+
+async def test_a_swap_is_seen(
+    proxy: Proxy, make_straw: MakeStraw, http: aiohttp.ClientSession, scrape: ScrapeOf
+) -> None:
+    """The revision grows, and so does the count of swaps."""
+    before = await scrape(proxy)
+    proxy.table.add_route(DynamicRoute("fast", [RouteEndpoint("straw", "straw-large")]))
+    after = await scrape(proxy)
+
+    for name in ("pointsman_table_revision", "pointsman_swaps_total"):
+        assert after.total(name) == before.total(name) + 1
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/admin/metrics"])
+@pytest.mark.parametrize("has_listener", [False, True], ids=["mounted", "own listener"])
+async def test_metrics_are_behind_the_admin_guard(
+    make_proxy: MakeProxy,
+    make_straw: MakeStraw,
+    http: aiohttp.ClientSession,
+    path: str,
+    *,
+    has_listener: bool,
+) -> None:
+    """Without the token nobody reads them; without one set, only who addresses this machine by a loopback name."""
+    listener = {"listen": "127.0.0.1:0"} if has_listener else {}
+    guarded = await make_proxy(admin={"token": "s3cret", **listener})
+    free = await make_proxy(admin=listener) if listener else await make_proxy()
+
+    async def status(proxy: Proxy, headers: dict[str, str]) -> int:
+        address = proxy.admin_address
+        statuses = set()
+        for accept in ("*/*", "text/html"):  # a browser is refused like anybody else
+            async with http.get(f"http://{address}{path}", headers={"Accept": accept, **headers}) as answer:
+                statuses.add(answer.status)
+        return statuses.pop() if len(statuses) == 1 else 0
+
+    assert await status(guarded, {}) == 401
+    assert await status(guarded, {"Authorization": "Bearer wrong"}) == 401
+    assert await status(guarded, {"Authorization": "Bearer s3cret"}) == 200
+    assert await status(free, {}) == 200
+    assert await status(free, {"Host": "rebound.example"}) == 403
+    if has_listener:
+        async with http.get(url(free, path)) as answer:
+            assert answer.status == 404
+
+
+async def test_a_request_under_way_is_in_flight(
+    make_proxy: MakeProxy, make_straw: MakeStraw, http: aiohttp.ClientSession, scrape: ScrapeOf
+) -> None:
+    """A stream counts until it is over."""
+    straw = await make_straw(token_delay_s=0.5)
+    proxy = await make_proxy(
+        providers={"straw": provider_section(straw)},
+        models={"fast": {"endpoints": [{"provider": "straw", "model_id": "straw-small"}]}},
+    )
+    body = {"model": "fast", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+    async with http.post(url(proxy, "/v1/chat/completions"), json=body) as answer:
+        await answer.content.readany()
+        under_way = await scrape(proxy)
+        assert under_way.total("pointsman_requests_in_flight") == 1
+        assert under_way.total("pointsman_pool_connections", provider="straw", state="busy") == 1
+
+
+def test_failovers_and_failures_are_counted_by_what_failed() -> None:
+    """From which target to which, and why; an attempt that was given up is neither well nor failed."""
+    first, second = RoutingTarget("alpha", "a"), RoutingTarget("beta", "b")
+    counted = Metrics()
+    outcome = Outcome("127.0.0.1", "POST", "/v1/chat/completions")
+    outcome.model, outcome.source = "fast", RouteSource.CONFIG
+    outcome.begin(first).fail(Failure.RATE_LIMITED, "answered 429", 429)
+    outcome.served_by = outcome.begin(second)
+    outcome.served_by.head_arrived(200)
+    outcome.begin(second)
+    outcome.status, outcome.ending, outcome.stalls = 200, Ending.COMPLETE, 2
+
+    counted.count(outcome, 0.1)
+
+    assert counted.failovers["fast", first, second].value == 1
+    assert counted.endpoints[first].results == {Failure.RATE_LIMITED: 1}
+    assert (counted.endpoints[second].answered, counted.endpoints[second].stalls) == (1, 2)
+    assert counted.endpoints[second].results == {"abandoned": 1}
+    assert not counted.errors
+
+
+def test_no_label_grows_without_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit everything is counted under one name, and nothing is lost."""
+    monkeypatch.setattr(metrics, "MOST_CELLS", 10)
+    counted = Metrics()
+    for number in range(100):
+        outcome = Outcome("127.0.0.1", "POST", "/v1/chat/completions")
+        outcome.model, outcome.source = f"model-{number}", RouteSource.DYNAMIC
+        outcome.served_by = outcome.begin(RoutingTarget("straw", f"id-{number}"))
+        outcome.served_by.head_arrived(200)
+        outcome.status, outcome.ending = 200, Ending.COMPLETE
+        counted.count(outcome, 0.1)
+
+    assert sum(way.complete for way in counted.ways.values()) == 100
+    assert sum(endpoint.answered for endpoint in counted.endpoints.values()) == 100
+    assert all(len(cells) <= 12 for cells in (counted.ways, counted.endpoints, counted.durations))
