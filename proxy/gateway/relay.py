@@ -11,7 +11,7 @@ from proxy.deadline import Deadline
 from proxy.errors import Failure
 from proxy.gateway.reply import Reply
 from proxy.gateway.response import Response, date_line
-from proxy.telemetry import Ending, Outcome
+from proxy.telemetry import STALL_S, Ending, Outcome
 from proxy.upstream import Answer
 from proxy.wire import (
     BOUNDARY_BYTES,
@@ -94,7 +94,7 @@ class _Stream:
         tail: how the stream ends so far.
     """
 
-    __slots__ = ("_outcome", "_ping", "_ping_s", "_response", "_usage", "over", "tail")
+    __slots__ = ("_clock", "_last_at", "_outcome", "_ping", "_ping_s", "_response", "_usage", "over", "tail")
 
     def __init__(
         self, answer: Answer, response: Response, outcome: Outcome, first: bytes, ping_s: float | None
@@ -105,6 +105,8 @@ class _Stream:
         self.tail = b""
         loop = asyncio.get_running_loop()
         self.over: asyncio.Future[BaseException | None] = loop.create_future()
+        self._clock = loop.time
+        self._last_at = loop.time()
         self._ping_s = ping_s
         self._ping = None if ping_s is None else Deadline(loop, self._keep_alive)
         self._note(first)
@@ -115,6 +117,10 @@ class _Stream:
     def write(self, data: bytes) -> None:
         """Pass on the next piece."""
         self._response.write(data)
+        now = self._clock()
+        if now - self._last_at > STALL_S:
+            self._outcome.stalls += 1
+        self._last_at = now
         self._note(data)
 
     def _note(self, data: bytes) -> None:

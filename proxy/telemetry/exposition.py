@@ -120,7 +120,7 @@ class _Collector(Collector):
         )
         yield _counter(
             "pointsman_stream_stalls",
-            f"Pauses of more than {STALL_S:g} s within an answer.",
+            f"Pauses of more than {STALL_S:g} s between two pieces of an answer.",
             ("provider", "model_id"),
             stalls.items(),
         )

@@ -92,7 +92,7 @@ class Outcome:
         status: of the answer; 0 if none was begun.
         body_bytes: bytes of the answer's body that went to the client.
         usage: what the answer says of its tokens; None if there was none.
-        stalls: how often the provider paused for more than `STALL_S` within the answer.
+        stalls: how often more than `STALL_S` went by between two pieces of the answer, whoever was the cause.
         ending: how it ended.
         failure: why the request failed, where its providers were the cause.
         error: why it failed, if it did, in words without secrets.

@@ -5,6 +5,7 @@ import pytest
 
 from proxy.app import Proxy
 from proxy.errors import Failure
+from proxy.gateway import relay
 from proxy.routing import DynamicRoute, RouteEndpoint, RouteSource, RoutingTarget
 from proxy.telemetry import Ending, Outcome, metrics
 from proxy.telemetry.metrics import Metrics
@@ -77,6 +78,29 @@ async def test_a_provider_that_fails_is_counted_with_its_cause(
     assert scraped.total("pointsman_attempts_total", result="ok") == 0
 
 
+async def test_a_failover_is_counted(
+    make_proxy: MakeProxy, make_straw: MakeStraw, http: aiohttp.ClientSession, scrape: ScrapeOf
+) -> None:
+    """The request went well, one attempt didn't, and the endpoints' health is there to be seen."""
+    proxy = await make_proxy(
+        providers={"gone": {"base_url": "http://127.0.0.1:9/v1"}, "straw": provider_section(await make_straw())},
+        models={
+            "fast": {"endpoints": [{"provider": "gone", "model_id": "a"}, {"provider": "straw", "model_id": "b"}]},
+        },
+    )
+
+    assert await ask(http, proxy, "fast") == 200
+
+    scraped = await scrape(proxy)
+    assert scraped.total("pointsman_failovers_total", **{"model": "fast", "from": "gone:a", "to": "straw:b"}) == 1
+    assert scraped.total("pointsman_attempts_total", provider="gone", result="connect") == 1
+    assert scraped.total("pointsman_attempts_total", provider="straw", result="ok") == 1
+    assert scraped.total("pointsman_requests_total", provider="straw", status="200") == 1
+    assert scraped.total("pointsman_request_errors_total") == 0
+    assert scraped.total("pointsman_breaker_state", provider="gone", model_id="a", state="closed") == 1
+    assert scraped.total("pointsman_attempts_in_flight") == 0
+
+
 async def test_a_swap_is_seen(
     proxy: Proxy, make_straw: MakeStraw, http: aiohttp.ClientSession, scrape: ScrapeOf
 ) -> None:
@@ -137,6 +161,19 @@ async def test_a_request_under_way_is_in_flight(
         under_way = await scrape(proxy)
         assert under_way.total("pointsman_requests_in_flight") == 1
         assert under_way.total("pointsman_pool_connections", provider="straw", state="busy") == 1
+
+
+async def test_pauses_of_a_stream_are_counted(
+    proxy: Proxy, http: aiohttp.ClientSession, scrape: ScrapeOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here each piece comes after a pause that counts."""
+    assert await ask(http, proxy, "fast", stream=True) == 200
+    assert (await scrape(proxy)).total("pointsman_stream_stalls_total") == 0
+
+    monkeypatch.setattr(relay, "STALL_S", 0.0)
+    assert await ask(http, proxy, "fast", stream=True) == 200
+
+    assert (await scrape(proxy)).total("pointsman_stream_stalls_total", provider="straw", model_id="straw-small") > 0
 
 
 def test_failovers_and_failures_are_counted_by_what_failed() -> None:
