@@ -40,7 +40,12 @@ async def make_proxy() -> AsyncIterator[MakeProxy]:
     async with AsyncExitStack() as stack:
 
         async def make(**sections: Mapping[str, object]) -> Proxy:
-            server = {"listen": "127.0.0.1:0", "shutdown_grace_s": 5, **sections.pop("server", {})}
+            server = {
+                "listen": "127.0.0.1:0",
+                "shutdown_grace_s": 5,
+                "shutdown_idle_s": 0,
+                **sections.pop("server", {}),
+            }
             return await stack.enter_async_context(Proxy(settings_from({"server": server, **sections})))
 
         yield make

@@ -43,7 +43,7 @@ class Connections:
     Attributes:
         open: every connection.
         outbox: what is written to them.
-        is_stopping: whether each connection ends with the answer under way.
+        is_stopping: whether each connection ends with its next answer.
     """
 
     def __init__(self, handle: Handler, current: Current) -> None:
@@ -52,18 +52,38 @@ class Connections:
         self.outbox = Outbox(asyncio.get_running_loop())
         self.is_stopping = False
         self.open: set[ClientConnection] = set()
+        self._over = asyncio.Event()
 
     @property
     def client_idle_s(self) -> float:
         """How long a client may go without taking anything of its answer."""
         return self._current.settings.server.client_idle_s
 
-    async def stop(self) -> None:
-        """End connections that rest now, the others with their answers, and wait until those are over."""
+    @property
+    def rest_s(self) -> float:
+        """How long a connection may be without a request."""
+        return self._current.settings.server.shutdown_idle_s if self.is_stopping else _KEEPALIVE_S
+
+    def begin_to_stop(self) -> None:
+        """Let each connection end with the next answer whose head is still to come.
+
+        A client that was told that it may ask again mostly does so at once, and would lose what it asks if its
+        connection were closed: so those that rest are kept for a little while.
+        """
         self.is_stopping = True
-        tasks = [task for connection in list(self.open) if (task := connection.stop()) is not None]
-        if tasks:
-            await asyncio.wait(tasks)
+        for connection in list(self.open):
+            connection.stop()
+
+    async def ended(self) -> None:
+        """Wait until there is no connection any more."""
+        if self.open:
+            await self._over.wait()
+
+    def forget(self, connection: "ClientConnection") -> None:
+        """Count a connection as ended."""
+        self.open.discard(connection)
+        if self.is_stopping and not self.open:
+            self._over.set()
 
     async def close(self) -> None:
         """End every connection, whatever is under way on it, and wait until its task is over."""
@@ -96,7 +116,7 @@ class ClientConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._parser = RequestParser(self, peer[0] if isinstance(peer, tuple) else "-")
         self._all.open.add(self)
-        self._deadline.set(_KEEPALIVE_S)
+        self._deadline.set(self._all.rest_s)
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends."""
@@ -122,7 +142,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         """End: nobody is there to be answered."""
         self._transport = None
-        self._all.open.discard(self)
+        self._all.forget(self)
         self._deadline.clear()
         self._stall.clear()
         if self._task is not None:
@@ -162,15 +182,12 @@ class ClientConnection(asyncio.Protocol):
 
     # What the listener asks for.
 
-    def stop(self) -> asyncio.Task[None] | None:
-        """End the connection, after the answer under way; gives the task to wait for, if there is one."""
-        if self._response is None:
-            if self._transport is not None:
-                self._all.outbox.flush()
-                self._transport.close()
-            return None
-        self._response.is_last = True
-        return self._task
+    def stop(self) -> None:
+        """End the connection with its next answer, or if it rests for too long."""
+        if self._response is not None:
+            self._response.is_last = True
+        elif not self._is_lingering:
+            self._deadline.set(self._all.rest_s)
 
     def abort(self) -> asyncio.Task[None] | None:
         """End the connection now; gives the task to wait for, if a request is under way."""
@@ -187,6 +204,7 @@ class ClientConnection(asyncio.Protocol):
         handle = self._all.handle
         while (request := await self._next()) is not None and (transport := self._transport) is not None:
             self._response = response = Response(transport, self._all.outbox, request)
+            response.is_last = self._all.is_stopping
             try:
                 await handle(request, response)
             except Exception:  # noqa: BLE001 - a fault of ours: the only place where a traceback is right
@@ -196,7 +214,7 @@ class ClientConnection(asyncio.Protocol):
                     response.error(ProxyError(message), None, f"req_{token_hex(12)}")
             finally:
                 self._response = None
-            if not (response.is_complete and response.stays_open) or self._all.is_stopping:
+            if not (response.is_complete and response.stays_open):
                 self._finish(request, response)
                 return
 
@@ -207,7 +225,7 @@ class ClientConnection(asyncio.Protocol):
             if self._rejection is not None:
                 self._answer_rejection(self._rejection)
                 return None
-            self._deadline.set(_KEEPALIVE_S)
+            self._deadline.set(self._all.rest_s)
             self.resume_body()
             self._waiter = self._loop.create_future()
             await self._waiter

@@ -210,7 +210,7 @@ async def test_a_long_answer_of_the_application_goes_at_the_clients_pace(make_pr
 
 
 async def test_a_stop_while_things_are_under_way(scripted: Start) -> None:
-    """Connections that rest are closed, nobody new is let in, what streams comes to its end, what is queued is dropped."""
+    """What rests is closed, nobody new is let in, what streams comes to its end, and one more answer is the last."""
     goes_on = asyncio.Event()
     asked = 0
 
@@ -228,7 +228,7 @@ async def test_a_stop_while_things_are_under_way(scripted: Start) -> None:
     starting[1].write(ask()[:30])
     resting[1].write(GET)
     await read_answer(resting[0])
-    streaming[1].write(ask() + ask() + GET)
+    streaming[1].write(ask() + GET + ask())
     async with asyncio.timeout(20):
         await streaming[0].readuntil(b"data: 1\n\n\r\n")
     stopping = asyncio.gather(*(listener.drain() for listener in proxy._listeners))
@@ -239,9 +239,11 @@ async def test_a_stop_while_things_are_under_way(scripted: Start) -> None:
         await connect(proxy)
     assert not stopping.done()
     goes_on.set()
-    assert await rest(streaming[0]) == b"9\r\ndata: 2\n\n\r\n0\r\n\r\n"
-    async with asyncio.timeout(20):
-        await stopping
+    last = await rest(streaming[0])
+    assert last.startswith(b"9\r\ndata: 2\n\n\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert last.count(b"HTTP/1.1") == last.count(b"Connection: close") == 1
     for _, writer in (resting, streaming, starting):
         writer.close()
+    async with asyncio.timeout(20):
+        await stopping
     assert asked == 1
