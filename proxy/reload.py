@@ -84,7 +84,9 @@ class Reloader:
 
     async def _reload(self) -> Reloaded:
         old = self._current.settings
-        self._seen, new, tls = await asyncio.to_thread(self._read)
+        # Looked at before it is read: what is written meanwhile is a change.
+        self._seen = await asyncio.to_thread(_stamp, old.source)
+        new, tls = await asyncio.to_thread(self._read)
         new, needs_restart = in_force(old, new)
         inner = ConfigRoutingTable(new.providers, new.models, self._config_table)
         if faults := [*_unguarded(new), *_stranded(new, self._table, inner)]:
@@ -99,17 +101,19 @@ class Reloader:
             self._health.forget(name)
         return Reloaded(self._table.revision, providers, models, needs_restart)
 
-    def _read(self) -> tuple[_Stamp, Settings, TlsContexts]:
+    def _read(self) -> tuple[Settings, TlsContexts]:
         """All that reads files, in a thread: the settings, and the authorities that the providers trust."""
         if self._load is None:
             source = self._current.settings.source
             raise ConfigError([Fault(source, None, "", "this configuration was not read from where it could be again")])
-        # Looked at before it is read: what is written meanwhile is a change.
-        seen = _stamp(self._current.settings.source)
         settings = self._load()
         if faults := list(_unguarded(settings)):
             raise ConfigError(faults)
-        return seen, settings, self._upstream.tls_for(settings.providers)
+        try:
+            return settings, self._upstream.tls_for(settings.providers)
+        except OSError as error:
+            fault = Fault(settings.source, None, "providers", f"a ca_bundle can't be used: {error.strerror}")
+            raise ConfigError([fault]) from error
 
 
 def _stamp(source: str) -> _Stamp:
