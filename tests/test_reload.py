@@ -12,6 +12,7 @@ from proxy.app import Proxy
 from proxy.config import ConfigError, Settings, settings_from
 from proxy.routing import DynamicRoute, RouteEndpoint
 from tests.conftest import MakeStraw, provider_section, url
+from tests.gateway.scripted_provider import Connection, ScriptedProvider
 from tests.gateway.test_swaps import ask, ask_for_stream
 
 RELOADS = 500
@@ -208,6 +209,41 @@ async def test_a_stream_goes_on_over_a_provider_that_is_removed(
             assert await ask(http, proxy) == "beta"
             assert (await response.text()).endswith("data: [DONE]\n\n")
         assert pool.is_vacant
+
+
+async def test_a_request_under_way_may_fall_back_on_a_provider_that_is_removed(
+    make_straw: MakeStraw, http: aiohttp.ClientSession
+) -> None:
+    """Where its first target fails after the reload, the second answers, although no new request can go there."""
+    asked, fails = asyncio.Event(), asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        asked.set()
+        await fails.wait()
+
+    body = {"model": "fast", "messages": [{"role": "user", "content": "Who?"}]}
+    async with ScriptedProvider(script) as ill:
+        file = File(
+            providers={"ill": ill.section, "beta": provider_section(await make_straw("beta"))},
+            models={"fast": route("ill:m", "beta:beta-model")},
+        )
+        async with file.proxy() as proxy:
+            asking = asyncio.create_task(_provider_of_answer(http, url(proxy, "/v1/chat/completions"), body))
+            async with asyncio.timeout(10):
+                await asked.wait()
+                file.sections["models"] = {}
+                del file.sections["providers"]["beta"]
+                await proxy.reload()
+                fails.set()
+                assert await asking == (200, "beta")
+            async with http.post(url(proxy, "/v1/chat/completions"), json={**body, "model": "beta:m"}) as response:
+                assert response.status == 404
+
+
+async def _provider_of_answer(http: aiohttp.ClientSession, address: str, body: object) -> tuple[int, str]:
+    async with http.post(address, json=body) as response:
+        await response.read()
+        return response.status, response.headers["x-pointsman-provider"]
 
 
 async def test_settings_from_nowhere_are_not_reloaded() -> None:

@@ -106,6 +106,7 @@ class Upstream:
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._providers: Mapping[str, Provider] = {}
+        self._former: Mapping[str, Provider] = {}
         self._usual_tls = tls_context(None)
         self._tls: TlsContexts = {}
         self._at_first = (providers, self.tls_for(providers))
@@ -155,7 +156,10 @@ class Upstream:
             if name not in kept:
                 origin.pool.retire()
                 self._retired.add(origin.pool)
-        self._origins = {
+        # A request under way may still fall back on a provider that is gone.
+        self._former = {name: each for name, each in self._providers.items() if name not in providers}
+        former = {key: origin for key, origin in self._origins.items() if key[0] in self._former}
+        self._origins = former | {
             (name, protocol): self._origins[name, protocol] if name in kept else Origin(provider, settings, tls[name])
             for name, provider in providers.items()
             for protocol, settings in provider.protocols.items()
@@ -190,7 +194,7 @@ class Upstream:
 
     def _make_template(self, target: RoutingTarget, call: Call) -> RequestTemplate:
         name = target.provider_name
-        if (provider := self._providers.get(name)) is None:
+        if (provider := self._providers.get(name) or self._former.get(name)) is None:
             raise UpstreamError(f"The route leads to provider `{name}`, which is not configured.", provider=name)
         protocol = spoken_protocol(provider, call)
         url = call.url(protocol.base_url, target.model_id)
