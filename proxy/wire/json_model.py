@@ -137,7 +137,7 @@ def _spans(body: Document) -> tuple[tuple[int, int], ...]:
     # From behind, since CPython searches in this direction three times as fast; for a single byte faster still, and an
     # encoded image has no escape at all.
     place = body.rfind(_KEY)
-    if place < 0 or body.rfind(_KEY, 0, place) >= 0 or (b"\\" in body and body.rfind(_ESCAPED_LETTER) >= 0):
+    if place < 0 or body.rfind(_KEY, 0, place) >= 0 or (body.rfind(b"\\") >= 0 and body.rfind(_ESCAPED_LETTER) >= 0):
         return tuple(_top_level_spans(body))
     # The decoder found the key at the top level, and this is the only place where it can be.
     if plain := _PLAIN.match(body, place):

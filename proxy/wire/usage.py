@@ -42,7 +42,8 @@ class UsageWatch:
         if len(piece) > _LONG_BYTES:
             # What is as long as this is no event, but a part of a body that ends with its counts.
             piece = piece[-_LONG_BYTES:]
-        if _MARK in piece:
+        # Not `in`, with which CPython would first try the mark as a number.
+        if piece.rfind(_MARK) >= 0:
             self._first = self._first or piece
             self._last = piece
 
