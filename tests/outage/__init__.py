@@ -1,0 +1,1 @@
+"""One of two providers is out for a while, under constant load."""
