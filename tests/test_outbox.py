@@ -2,7 +2,7 @@
 
 import asyncio
 
-from proxy.outbox import Outbox
+from proxy.outbox import MOST_WAITING, Outbox
 
 
 class Recorder(asyncio.Transport):
@@ -55,6 +55,25 @@ async def test_many_writes_go_out_together_and_in_order() -> None:
     assert waited
     assert [data for name, data in log if name == "a"] == [b"1", b"2", b"3"]
     assert [data for name, data in log if name == "b"] == [b"1", b"2", b"3"]
+
+
+async def test_only_so_many_writes_wait_for_each_other() -> None:
+    """In a turn with very many writes the first go out long before its end, and the order stays."""
+    log: list[tuple[str, bytes]] = []
+    outbox, peer = Outbox(asyncio.get_running_loop()), Recorder(log, "a")
+    sent = [b"%d" % number for number in range(2 * MOST_WAITING + 5)]
+    for data in sent[:2]:
+        outbox.write(peer, data)
+    await turn()
+    gone = []
+    for data in sent[2:]:
+        outbox.write(peer, data)
+        gone.append(len(log) - 2)
+    await turn()
+
+    assert max(number - out for number, out in enumerate(gone, 1)) == MOST_WAITING - 1
+    assert gone[-1] == 2 * MOST_WAITING
+    assert [data for _, data in log] == sent
 
 
 async def test_flush_sends_what_waits_unless_its_peer_is_gone() -> None:
