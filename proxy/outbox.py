@@ -12,7 +12,7 @@ class Outbox:
 
     A write to a peer on the same machine that sleeps has to wake it, which costs as much as all the rest of the write.
     Where several things are ready at the same time, the peer gets one after the other without being left the time to
-    fall asleep between them. Only so many wait for each other: in a turn with a thousand events the first would be late.
+    fall asleep between them. Only so many wait for each other: in a turn with a thousand the first would be late.
     Where there was only one in the turn before, the next goes out at once: a lone request waits for nothing.
 
     Args:
