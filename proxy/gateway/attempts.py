@@ -20,7 +20,7 @@ from proxy.gateway.patience import is_retry_worthwhile, retry_after_s
 from proxy.gateway.reply import Reply
 from proxy.gateway.targets import Targets, Way, name_of
 from proxy.routing import Resolution, RoutingTarget
-from proxy.telemetry import Alarms, Attempt, Outcome
+from proxy.telemetry import Alarms, Outcome
 from proxy.upstream import Answer, Health, RequestTemplate, RetryBudget, Upstream
 from proxy.wire import Call, Head, Stage, says_prompt_too_long
 from proxy.wire import retry_after_s as asked_retry_after_s
@@ -152,9 +152,18 @@ class _Chain:
         until = outcome.started + min(way.template.timeouts.total_s, self._request.waits_s)
         try:
             await way.enter(until)
-            answer, record = await self._send(way, record, until)
+            try:
+                answer = await self._request.send(way.template, way.target.model_id, until, False)  # noqa: FBT003 - see Send
+            except UpstreamError as error:
+                if not error.is_stale or not self._all.budgets[way.target.provider_name].withdraw():
+                    raise
+                # The provider had closed the resting connection, by all appearances before it had read this.
+                record.fail(error.failure, _reason(error))
+                record = outcome.begin(way.target)
+                await asyncio.sleep(random.random() * _BACKOFF_S)  # noqa: S311 - no secret
+                answer = await self._request.send(way.template, way.target.model_id, until, True)  # noqa: FBT003
         except UpstreamError as error:
-            outcome.attempts[-1].fail(error.failure, _reason(error))
+            record.fail(error.failure, _reason(error))
             way.endpoint.fail(way.ticket, error.failure)
             way.leave()
             raise
@@ -169,19 +178,6 @@ class _Chain:
             reply.close()
             raise
         return reply
-
-    async def _send(self, way: Way, record: Attempt, until: float) -> tuple[Answer, Attempt]:
-        template, model_id = way.template, way.target.model_id
-        try:
-            return await self._request.send(template, model_id, until, False), record  # noqa: FBT003 - see Send
-        except UpstreamError as error:
-            if not error.is_stale or not self._all.budgets[way.target.provider_name].withdraw():
-                raise
-            # The provider had closed the resting connection, by all appearances before it had read this.
-            record.fail(error.failure, _reason(error))
-        record = self._outcome.begin(way.target)
-        await asyncio.sleep(random.random() * _BACKOFF_S)  # noqa: S311 - no secret
-        return await self._request.send(template, model_id, until, True), record  # noqa: FBT003
 
     async def _judge(self, reply: Reply, target: RoutingTarget, until: float) -> None:
         """Tell whether an answer is one for the client."""

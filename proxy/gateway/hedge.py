@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 
 from proxy.config import HedgeAfter
 from proxy.gateway.reply import Reply
@@ -52,17 +52,17 @@ async def hedged(first: Asking, delay_s: float | None, second: Callable[[], Aski
         tasks.remove(chosen)
         return chosen.result()
     finally:
-        await _close_all(tasks)
+        # Without an await: the client may leave in that very moment, and the chosen reply would be nobody's.
+        for task in tasks:
+            task.cancel()
+            task.add_done_callback(_close)
 
 
 def _is_good(task: asyncio.Task[Reply]) -> bool:
     return task.exception() is None and task.result().failure is None
 
 
-async def _close_all(tasks: Sequence[asyncio.Task[Reply]]) -> None:
-    """End attempts that nobody waits for any more."""
-    for task in tasks:
-        task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, Reply):
-            result.close()
+def _close(task: asyncio.Task[Reply]) -> None:
+    """Give up an attempt that nobody waits for any more."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
