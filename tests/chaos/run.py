@@ -39,7 +39,7 @@ class Report(NamedTuple):
     """How the requests ended, by the client's manner."""
     faults: list[str]
     """What should not have happened: exceptions that nobody caught, errors in the log, wrong answers."""
-    left_open: dict[str, int]
+    left_open: dict[str, float]
     seconds: float
 
 
@@ -125,16 +125,25 @@ async def _send(
     await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
 
 
-def _open(proxy: Proxy, provider: FaultyProvider) -> dict[str, int]:
-    """What is still under way."""
+def under_way(proxy: Proxy) -> dict[str, float]:
+    """What a proxy has that lasts as long as a request, or as its connections."""
     pools = [origin.pool for origin in proxy._upstream._origins.values()]
+    limits = proxy._upstream._limits.values()
     return {
         "connections of clients": sum(len(listener._connections.open) for listener in proxy._listeners),
+        "requests": proxy._telemetry._metrics.in_flight,
+        "attempts": sum(endpoint.in_flight for endpoint in proxy._health.endpoints()),
         "connections to providers": sum(pool.open for pool in pools),
         "busy connections to providers": sum(pool.busy for pool in pools),
         "requests that wait for a connection": sum(pool.waiting for pool in pools),
-        "connections at the provider": provider.open,
+        "places that are taken": sum(limit.in_use for limit in limits),
+        "requests that wait for a place": sum(limit.waiting for limit in limits),
     }
+
+
+def _open(proxy: Proxy, provider: FaultyProvider) -> dict[str, float]:
+    """What is still under way."""
+    return under_way(proxy) | {"connections at the provider": provider.open}
 
 
 async def _settle(proxy: Proxy, provider: FaultyProvider, before: Census) -> None:
