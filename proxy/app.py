@@ -57,8 +57,8 @@ class Proxy:
             raise StartError(message)
         self._upstream = Upstream(settings.providers)
         self._health = Health()
-        config_table = ConfigRoutingTable(settings.providers, settings.models)
-        self.table = DynamicRoutingTable(config_table, self._warm)
+        config_table = ConfigRoutingTable(settings.providers, settings.models, conditions=self._health)
+        self.table = DynamicRoutingTable(config_table, self._warm, self._health)
         self._reloader = Reloader(load, self._current, self.table, config_table, self._upstream, self._health)
         readings = Readings(
             __version__, lambda: self.table.revision, self._routed, self._upstream.pools, self._health.endpoints

@@ -88,7 +88,7 @@ class Reloader:
         self._seen = await asyncio.to_thread(_stamp, old.source)
         new, tls = await asyncio.to_thread(self._read)
         new, needs_restart = in_force(old, new)
-        inner = ConfigRoutingTable(new.providers, new.models, self._config_table)
+        inner = ConfigRoutingTable(new.providers, new.models, self._config_table, self._health)
         if faults := [*_unguarded(new), *_stranded(new, self._table, inner)]:
             raise ConfigError(faults)
         # Nothing awaits from here on: a request sees all of the old settings or all of the new ones.

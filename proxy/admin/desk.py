@@ -5,6 +5,8 @@ The API and the page both work through `Desk`, so that they can't come to differ
 
 from collections.abc import Mapping
 
+import msgspec
+
 from proxy.admin.payloads import (
     Explanation,
     RouteBody,
@@ -15,10 +17,11 @@ from proxy.admin.payloads import (
     ShadowedRoute,
 )
 from proxy.config import Current
-from proxy.config.settings import Provider, RouteStrategy
-from proxy.errors import InvalidRequestError, NotFoundError, UnknownModelError
+from proxy.config.settings import FAILED_OVER, Provider, RouteOptions, RouteStrategy
+from proxy.errors import Failure, InvalidRequestError, NotFoundError, UnknownModelError
 from proxy.routing import DescribedTable, DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteSource, RouteView
 from proxy.routing.names import neighbours
+from proxy.routing.types import USUAL_OPTIONS
 from proxy.wire.model_name import check_model_name
 
 
@@ -65,6 +68,7 @@ class Desk:
             endpoints=route.endpoints,
             source=route.source,
             shadows_config=route.shadows_config,
+            options=route.options,
             protocol=route.protocol,
             shadowed=route.shadowed,
             why=_why(route),
@@ -77,9 +81,10 @@ class Desk:
         for endpoint in body.endpoints:
             _check_model_id(endpoint.provider, endpoint.model_id)
         endpoints = [
-            RouteEndpoint(endpoint.provider, endpoint.model_id, endpoint.weight) for endpoint in body.endpoints
+            RouteEndpoint(endpoint.provider, endpoint.model_id, endpoint.weight, endpoint.max_input_tokens)
+            for endpoint in body.endpoints
         ]
-        self._table.add_route(DynamicRoute(body.model, endpoints, _strategy(body.strategy)))
+        self._table.add_route(DynamicRoute(body.model, endpoints, _strategy(body.strategy), _options(body)))
         return RouteSet(body.model, self._table.revision)
 
     def remove_route(self, model: str) -> RouteRemoved:
@@ -100,6 +105,7 @@ class Desk:
             endpoints=view.endpoints,
             source=view.source,
             shadows_config=view.shadows_config,
+            options=msgspec.UNSET if view.options == USUAL_OPTIONS else view.options,
             protocol=self._table.protocol_of(view.endpoints[0].provider),
             shadowed=self._shadowed(view),
         )
@@ -118,6 +124,15 @@ def _strategy(name: str) -> RouteStrategy:
     except ValueError:
         message = f"Unknown strategy `{name[:80]}`: expected one of {', '.join(RouteStrategy)}."
         raise InvalidRequestError(message, param="strategy") from None
+
+
+def _options(body: RouteBody) -> RouteOptions:
+    for failure in body.failover_on:
+        if failure not in FAILED_OVER:
+            message = f"failover_on: `{failure[:80]}` is none of {', '.join(FAILED_OVER)}."
+            raise InvalidRequestError(message, param="failover_on")
+    failover_on = tuple(map(Failure, body.failover_on))
+    return RouteOptions(failover_on, body.delivery, body.hedge_after, body.ping_s, body.sticky_header)
 
 
 def _check_model_id(provider: str, model_id: str) -> None:

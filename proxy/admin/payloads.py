@@ -8,7 +8,15 @@ import msgspec
 from msgspec import Meta
 
 from proxy.config import Changes, Fault
-from proxy.config.settings import RouteStrategy
+from proxy.config.settings import (
+    FAILED_OVER,
+    Count,
+    Delivery,
+    HedgeAfter,
+    RouteOptions,
+    RouteStrategy,
+    Seconds,
+)
 from proxy.errors import InvalidRequestError
 from proxy.routing import RouteEndpoint
 
@@ -24,14 +32,20 @@ class EndpointBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     provider: str
     model_id: str
     weight: Weight = 1
+    max_input_tokens: Count | msgspec.UnsetType = msgspec.UNSET
 
 
 class RouteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A dynamic route to create or replace. The strategies are `RouteStrategy`'s."""
+    """A dynamic route to create or replace. The strategies are `RouteStrategy`'s, the options `RouteOptions`'."""
 
     model: str
     endpoints: Annotated[tuple[EndpointBody, ...], Meta(max_length=MAX_ENDPOINTS)]
     strategy: str = RouteStrategy.PRIORITY
+    failover_on: tuple[str, ...] = FAILED_OVER
+    delivery: Delivery = Delivery.LIVE
+    hedge_after: Seconds | HedgeAfter | None = None
+    ping_s: Seconds | None = None
+    sticky_header: str | None = None
 
 
 class ShadowedRoute(msgspec.Struct, frozen=True):
@@ -45,7 +59,7 @@ class RouteInForce(msgspec.Struct, frozen=True, kw_only=True):
     """A route as requests take it now.
 
     `source` is `config`, `dynamic` or, in an explanation only, `direct`; `protocol` is the native one of the first
-    endpoint's provider.
+    endpoint's provider; `options` are there if any is not the usual one.
     """
 
     model: str
@@ -53,6 +67,7 @@ class RouteInForce(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[RouteEndpoint, ...]
     source: str
     shadows_config: bool
+    options: RouteOptions | msgspec.UnsetType = msgspec.UNSET
     protocol: str | None = None
     shadowed: ShadowedRoute | None = None
 

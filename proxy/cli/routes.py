@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # what imports the HTTP client is imported by the command tha
     from proxy.admin.payloads import EndpointBody, Explanation
     from proxy.routing import RouteEndpoint
 
+_STRATEGIES = "How to choose: priority, load_balance, weighted, least_latency or sticky."
+
 
 @click.group()
 def routes() -> None:
@@ -45,7 +47,7 @@ def list_routes(url: str, token: str, *, as_json: bool) -> None:
 @routes.command("set")
 @click.argument("model")
 @click.argument("endpoints", metavar="PROVIDER:MODEL_ID...", nargs=-1, required=True)
-@click.option("--strategy", default="priority", show_default=True, help="How to choose: priority or load_balance.")
+@click.option("--strategy", default="priority", show_default=True, help=_STRATEGIES)
 @proxy_options
 def set_route(model: str, endpoints: Sequence[str], strategy: str, url: str, token: str, *, as_json: bool) -> None:
     """Send MODEL to these endpoints, in this order, from the next request on.

@@ -47,6 +47,9 @@ class RouteStrategy(StrEnum):
 
     PRIORITY = "priority"
     LOAD_BALANCE = "load_balance"
+    WEIGHTED = "weighted"
+    LEAST_LATENCY = "least_latency"
+    STICKY = "sticky"
 
 
 class AuthStyle(StrEnum):

@@ -147,21 +147,20 @@ class _Chain:
 
         Raises `UpstreamError` where it gives no answer, or one that breaks off while it is held back.
         """
-        outcome = self._outcome
-        record = outcome.begin(way.target)
-        until = outcome.started + min(way.template.timeouts.total_s, self._request.waits_s)
+        record = self._outcome.begin(way.target)
+        until = self._outcome.started + min(way.template.timeouts.total_s, self._request.waits_s)
         try:
             await way.enter(until)
             try:
-                answer = await self._request.send(way.template, way.target.model_id, until, False)  # noqa: FBT003 - see Send
+                answer = await self._send(way, until, fresh=False)
             except UpstreamError as error:
                 if not error.is_stale or not self._all.budgets[way.target.provider_name].withdraw():
                     raise
                 # The provider had closed the resting connection, by all appearances before it had read this.
                 record.fail(error.failure, _reason(error))
-                record = outcome.begin(way.target)
+                record = self._outcome.begin(way.target)
                 await asyncio.sleep(random.random() * _BACKOFF_S)  # noqa: S311 - no secret
-                answer = await self._request.send(way.template, way.target.model_id, until, True)  # noqa: FBT003
+                answer = await self._send(way, until, fresh=True)
         except UpstreamError as error:
             record.fail(error.failure, _reason(error))
             way.endpoint.fail(way.ticket, error.failure)
@@ -178,6 +177,9 @@ class _Chain:
             reply.close()
             raise
         return reply
+
+    def _send(self, way: Way, until: float, *, fresh: bool) -> Awaitable[Answer]:
+        return self._request.send(way.template, way.target.model_id, until, fresh)
 
     async def _judge(self, reply: Reply, target: RoutingTarget, until: float) -> None:
         """Tell whether an answer is one for the client."""

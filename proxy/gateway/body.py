@@ -15,7 +15,7 @@ from proxy.config import Server
 from proxy.errors import PayloadTooLargeError
 from proxy.gateway.request import Request
 from proxy.upstream import Payload
-from proxy.wire import Call, Document, ModelInBody, MultipartModel, boundary_of, find_model, splice_model
+from proxy.wire import Call, Document, ModelInBody, MultipartModel, affinity_key, boundary_of, find_model, splice_model
 from proxy.wire.content_encoding import ContentDecoder
 
 _FORM_IN_MEMORY_BYTES = 1024 * 1024
@@ -32,6 +32,10 @@ class ModelRequest(Protocol):
 
     def payload(self, model_id: str) -> Payload:
         """The body with `model_id` in the place of the client's model name."""
+        ...
+
+    def affinity(self) -> str:
+        """What the body says that it belongs together with; "" if nothing."""
         ...
 
 
@@ -77,6 +81,10 @@ class BufferedBody:
             return Payload((self._body,), len(self._body))
         pieces = splice_model(self._body, self._found, model_id)
         return Payload(pieces, sum(map(len, pieces)))
+
+    def affinity(self) -> str:
+        """What the body says that it belongs together with; "" if nothing."""
+        return affinity_key(self._body)
 
 
 class StreamedForm:
@@ -127,6 +135,10 @@ class StreamedForm:
         value = model_id.encode()
         length = None if self._length is None else self._length - self._form.value_length + len(value)
         return Payload(self._stream(value), length)
+
+    def affinity(self) -> str:
+        """A form says nothing of the kind."""
+        return ""
 
     async def _stream(self, value: bytes) -> AsyncIterator[bytes]:
         async for piece in self._before.pieces():

@@ -1,10 +1,12 @@
 """The data plane's way in: every request on its listener comes through `Gateway.handle`."""
 
+from functools import partial
+
 from proxy.config import Current, Protocol
 from proxy.errors import ProxyError
 from proxy.gateway.application import Application
 from proxy.gateway.attempts import Attempts
-from proxy.gateway.body import StreamedForm, read_request
+from proxy.gateway.body import ModelRequest, StreamedForm, read_request
 from proxy.gateway.forwarder import Forwarder
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
@@ -63,12 +65,17 @@ class Gateway:
         body = await read_request(request, call, self._current.settings.server)
         try:
             outcome.model = body.model
-            resolution = await self._table.resolve(body.model)
+            resolution = await self._table.resolve(body.model, partial(_affinity, request, body))
             outcome.source, outcome.revision = resolution.source, resolution.revision
             await self._forwarder.forward(request, response, call, body, resolution, outcome)
         finally:
             if isinstance(body, StreamedForm):
                 await body.close()
+
+
+def _affinity(request: Request, body: ModelRequest, header: str | None) -> str:
+    """What tells which requests belong together: the route's header, or else the body."""
+    return body.affinity() if header is None else request.head.text(header.lower().encode())
 
 
 def guess_protocol(request: Request) -> Protocol:

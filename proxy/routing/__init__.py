@@ -9,7 +9,10 @@ from proxy.errors import InvalidRequestError, UnknownModelError
 from proxy.routing.config_table import ConfigRoutingTable
 from proxy.routing.dynamic_table import DynamicRoutingTable
 from proxy.routing.types import (
+    ALWAYS_USABLE,
     AdminRoutingTable,
+    Affinity,
+    Conditions,
     DescribedTable,
     DynamicRoute,
     ModelEntry,
@@ -24,7 +27,10 @@ from proxy.routing.types import (
 )
 
 __all__ = [
+    "ALWAYS_USABLE",
     "AdminRoutingTable",
+    "Affinity",
+    "Conditions",
     "ConfigRoutingTable",
     "DescribedTable",
     "DynamicRoute",

@@ -8,6 +8,9 @@ from proxy.errors import UnknownModelError
 from proxy.routing.names import neighbours
 from proxy.routing.route import Route
 from proxy.routing.types import (
+    ALWAYS_USABLE,
+    Affinity,
+    Conditions,
     ModelEntry,
     Resolution,
     RouteEndpoint,
@@ -31,6 +34,7 @@ class ConfigRoutingTable:
         models: the config routes by model. Both may also be plain mappings of the config file's shape, which raises
             `ConfigError` for what is wrong with them.
         before: the table that this one takes over from; its routes that stay the same go on where they are.
+        conditions: what strategies go by beside their routes.
     """
 
     def __init__(
@@ -38,10 +42,11 @@ class ConfigRoutingTable:
         providers: Mapping[str, Provider | Section],
         models: Mapping[str, Model | Section],
         before: "ConfigRoutingTable | None" = None,
+        conditions: Conditions = ALWAYS_USABLE,
     ) -> None:
         providers, models = _typed(providers, models)
         self._protocols = {name: str(provider.protocol) for name, provider in providers.items()}
-        routes = [_route(name, model) for name, model in sorted(models.items())]
+        routes = [_route(name, model, conditions) for name, model in sorted(models.items())]
         self._routes = {route.model: route if before is None else before.same_or(route) for route in routes}
         self._names = list(self._routes)
         self._entries = [_model_entry(name, model) for name, model in sorted(models.items())]
@@ -55,10 +60,10 @@ class ConfigRoutingTable:
         """The target of the model's route, or of a direct name; raises `UnknownModelError`."""
         return (await self.resolve(model)).target
 
-    async def resolve(self, model: str) -> Resolution:
+    async def resolve(self, model: str, affinity: Affinity | None = None) -> Resolution:
         """The target with its fallbacks; raises `UnknownModelError`."""
         if (route := self._routes.get(model)) is not None:
-            target, fallbacks = route.choose()
+            target, fallbacks = route.choose(affinity)
             return Resolution(target, fallbacks, RouteSource.CONFIG, 0, route.options)
         if (direct := self._direct(model)) is not None:
             return Resolution(direct, (), RouteSource.DIRECT, 0)
@@ -78,7 +83,7 @@ class ConfigRoutingTable:
     def describe(self, model: str) -> RouteView | None:
         """The route that `model` would take, without taking it."""
         if (route := self._routes.get(model)) is not None:
-            return RouteView(model, route.strategy, tuple(route.endpoints()), RouteSource.CONFIG)
+            return RouteView(model, route.strategy, tuple(route.endpoints()), RouteSource.CONFIG, options=route.options)
         if (direct := self._direct(model)) is not None:
             endpoint = RouteEndpoint(direct.provider_name, direct.model_id)
             return RouteView(model, RouteStrategy.PRIORITY, (endpoint,), RouteSource.DIRECT)
@@ -87,7 +92,7 @@ class ConfigRoutingTable:
     def describe_routes(self) -> list[RouteView]:
         """Every config route, sorted by model."""
         return [
-            RouteView(route.model, route.strategy, tuple(route.endpoints()), RouteSource.CONFIG)
+            RouteView(route.model, route.strategy, tuple(route.endpoints()), RouteSource.CONFIG, options=route.options)
             for route in self._routes.values()
         ]
 
@@ -118,13 +123,14 @@ def _typed(
     return settings.providers, settings.models
 
 
-def _route(name: str, model: Model) -> Route:
+def _route(name: str, model: Model, conditions: Conditions) -> Route:
     return Route(
         name,
         model.strategy,
         tuple(RoutingTarget(e.provider, e.model_id, e.overrides) for e in model.endpoints),
         tuple(e.weight for e in model.endpoints),
         model.options,
+        conditions,
     )
 
 

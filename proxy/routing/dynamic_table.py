@@ -7,11 +7,14 @@ one, whole. Resolving takes no lock and awaits nothing of its own.
 from collections.abc import Callable
 from threading import Lock
 
-from proxy.config.settings import RouteStrategy
+from proxy.config.settings import EndpointOverrides, RouteStrategy
 from proxy.errors import InvalidRequestError, UnknownModelError
 from proxy.routing.names import neighbours
 from proxy.routing.route import Route
 from proxy.routing.types import (
+    ALWAYS_USABLE,
+    Affinity,
+    Conditions,
     DescribedTable,
     DynamicRoute,
     ModelEntry,
@@ -33,11 +36,18 @@ class DynamicRoutingTable:
     Args:
         inner: any routing table; one that only routes and lists will do.
         on_added: called with each route once it is in force.
+        conditions: what strategies go by beside their routes.
     """
 
-    def __init__(self, inner: RoutingTable, on_added: Callable[[DynamicRoute], None] | None = None) -> None:
+    def __init__(
+        self,
+        inner: RoutingTable,
+        on_added: Callable[[DynamicRoute], None] | None = None,
+        conditions: Conditions = ALWAYS_USABLE,
+    ) -> None:
         self.inner = inner
         self._on_added = on_added
+        self._conditions = conditions
         self._below = _described(inner)
         self._routes: dict[str, Route] = {}
         self._revision = 0
@@ -54,15 +64,20 @@ class DynamicRoutingTable:
         """The target for one request; raises `UnknownModelError`."""
         return (await self.resolve(model)).target
 
-    async def resolve(self, model: str) -> Resolution:
-        """The target with its fallbacks; raises `UnknownModelError`, with the closest known names."""
+    async def resolve(self, model: str, affinity: Affinity | None = None) -> Resolution:
+        """The target with its fallbacks; raises `UnknownModelError`, with the closest known names.
+
+        Args:
+            model: the name that the request asks for.
+            affinity: tells which requests it belongs together with; only strategies that stick ask.
+        """
         if (route := self._routes.get(model)) is not None:
-            target, fallbacks = route.choose()
+            target, fallbacks = route.choose(affinity)
             return Resolution(target, fallbacks, RouteSource.DYNAMIC, self._revision, route.options)
         # The inner table may take its time: what changes meanwhile has no part in this resolution.
         revision = self._revision
         try:
-            below = await self._below.resolve(model)
+            below = await self._below.resolve(model, affinity)
         except UnknownModelError as error:
             raise UnknownModelError(model, neighbours(model, self._names())) from error
         return Resolution(below.target, below.fallbacks, below.source, revision, below.options)
@@ -111,7 +126,7 @@ class DynamicRoutingTable:
         """Copies of the dynamic routes, sorted by model."""
         routes = list(self._routes.values())
         routes.sort(key=lambda route: route.model)
-        return [DynamicRoute(route.model, route.endpoints(), route.strategy) for route in routes]
+        return [DynamicRoute(route.model, route.endpoints(), route.strategy, route.options) for route in routes]
 
     def describe(self, model: str) -> RouteView | None:
         """The route that `model` would take, without taking it; None if there is none."""
@@ -142,6 +157,7 @@ class DynamicRoutingTable:
             tuple(route.endpoints()),
             RouteSource.DYNAMIC,
             shadows_config=below is not None and below.source is RouteSource.CONFIG,
+            options=route.options,
         )
 
     def _check(self, route: DynamicRoute) -> Route:
@@ -162,8 +178,13 @@ class DynamicRoutingTable:
         return Route(
             route.model,
             strategy,
-            tuple(RoutingTarget(endpoint.provider, endpoint.model_id) for endpoint in route.endpoints),
+            tuple(
+                RoutingTarget(endpoint.provider, endpoint.model_id, _overrides(endpoint))
+                for endpoint in route.endpoints
+            ),
             tuple(endpoint.weight for endpoint in route.endpoints),
+            route.options,
+            self._conditions,
         )
 
     def _check_endpoint(self, endpoint: RouteEndpoint) -> None:
@@ -194,6 +215,11 @@ def _described(table: RoutingTable) -> DescribedTable:
     return table if isinstance(table, DescribedTable) else _Described(table)
 
 
+def _overrides(endpoint: RouteEndpoint) -> EndpointOverrides | None:
+    context = endpoint.max_input_tokens
+    return EndpointOverrides(max_input_tokens=context) if isinstance(context, int) else None
+
+
 class _Described:
     """Describes a table that only routes and lists, as well as can be told from outside."""
 
@@ -203,7 +229,7 @@ class _Described:
     async def route(self, model: str) -> RoutingTarget:
         return await self._table.route(model)
 
-    async def resolve(self, model: str) -> Resolution:
+    async def resolve(self, model: str, _affinity: Affinity | None = None) -> Resolution:
         if isinstance(self._table, ResolvingTable):
             return await self._table.resolve(model)
         return Resolution(await self._table.route(model), (), RouteSource.CONFIG, 0)

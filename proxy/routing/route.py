@@ -3,21 +3,19 @@
 A `Route` is never changed, only replaced; the position of its round robin lives and dies with it.
 """
 
-from collections.abc import Callable
-from itertools import count
+import msgspec
 
 from proxy.config.settings import RouteOptions, RouteStrategy
-from proxy.routing.types import USUAL_OPTIONS, RouteEndpoint, RoutingTarget
-
-Targets = tuple[RoutingTarget, ...]
-Choice = tuple[RoutingTarget, Targets]
+from proxy.routing.strategies import STRATEGIES, Targets
+from proxy.routing.types import ALWAYS_USABLE, USUAL_OPTIONS, Conditions, RouteEndpoint, RoutingTarget
 
 
 class Route:
     """A model's strategy and targets.
 
     Attributes:
-        choose: gives one request's target and the ordered fallbacks behind it.
+        choose: gives one request's target and the ordered fallbacks behind it, by what tells which requests belong
+            together, if anything does.
     """
 
     __slots__ = ("choose", "model", "options", "strategy", "targets", "weights")
@@ -29,13 +27,14 @@ class Route:
         targets: Targets,
         weights: tuple[int, ...],
         options: RouteOptions = USUAL_OPTIONS,
+        conditions: Conditions = ALWAYS_USABLE,
     ) -> None:
         self.model = model
         self.strategy = strategy
         self.targets = targets
         self.weights = weights
         self.options = options
-        self.choose = _SELECTORS[strategy](targets)
+        self.choose = STRATEGIES[strategy](targets, weights, conditions, options.sticky_header)
 
     def equals(self, other: "Route") -> bool:
         """Whether both choose in the same way among the same targets, whatever position their round robin has."""
@@ -45,32 +44,11 @@ class Route:
     def endpoints(self) -> list[RouteEndpoint]:
         """The endpoints as fresh records, for the caller to keep or change."""
         return [
-            RouteEndpoint(target.provider_name, target.model_id, weight)
+            RouteEndpoint(target.provider_name, target.model_id, weight, _context(target))
             for target, weight in zip(self.targets, self.weights, strict=True)
         ]
 
 
-def _priority(targets: Targets) -> Callable[[], Choice]:
-    """Always the order in which the endpoints stand."""
-    choice = targets[0], targets[1:]
-    return lambda: choice
-
-
-def _load_balance(targets: Targets) -> Callable[[], Choice]:
-    """Round robin from the first endpoint on; the ones that follow the chosen one are its fallbacks."""
-    # `next` on a C iterator is one step for the interpreter: two threads never get the same turn.
-    turns = count()
-    size = len(targets)
-    twice = targets + targets
-
-    def choose() -> Choice:
-        position = next(turns) % size
-        return twice[position], twice[position + 1 : position + size]
-
-    return choose
-
-
-_SELECTORS: dict[RouteStrategy, Callable[[Targets], Callable[[], Choice]]] = {
-    RouteStrategy.PRIORITY: _priority,
-    RouteStrategy.LOAD_BALANCE: _load_balance,
-}
+def _context(target: RoutingTarget) -> int | msgspec.UnsetType:
+    known = None if target.overrides is None else target.overrides.max_input_tokens
+    return msgspec.UNSET if known is None else known

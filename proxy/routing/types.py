@@ -3,6 +3,7 @@
 Immutable where it travels between rooms; `RouteEndpoint` and `DynamicRoute` are plain records that a caller fills in.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +12,10 @@ import msgspec
 from proxy.config.settings import EndpointOverrides, RouteOptions, RouteStrategy
 
 USUAL_OPTIONS = RouteOptions()
+
+
+Affinity = Callable[[str | None], str]
+"""Tells what a request's affinity is, by the header of that name or else by its body: "" if there is none."""
 
 
 class RouteSource(StrEnum):
@@ -69,6 +74,8 @@ class RouteEndpoint(msgspec.Struct):
     provider: str
     model_id: str
     weight: int = 1
+    max_input_tokens: int | msgspec.UnsetType = msgspec.UNSET
+    """Its context, if that is known: a prompt that doesn't fit elsewhere may fit here."""
 
 
 class DynamicRoute(msgspec.Struct):
@@ -77,6 +84,7 @@ class DynamicRoute(msgspec.Struct):
     model: str
     endpoints: list[RouteEndpoint]
     strategy: RouteStrategy = RouteStrategy.PRIORITY
+    options: RouteOptions = USUAL_OPTIONS
 
 
 class RouteView(msgspec.Struct, frozen=True):
@@ -87,6 +95,39 @@ class RouteView(msgspec.Struct, frozen=True):
     endpoints: tuple[RouteEndpoint, ...]
     source: RouteSource
     shadows_config: bool = False
+    options: RouteOptions = USUAL_OPTIONS
+
+
+class Conditions(Protocol):
+    """What strategies may ask about the moment."""
+
+    @property
+    def all_usable(self) -> bool:
+        """Whether no endpoint is out of service, so that none has to be asked about."""
+        ...
+
+    def is_usable(self, target: RoutingTarget) -> bool:
+        """Whether an endpoint may be asked."""
+        ...
+
+    def load_s(self, target: RoutingTarget) -> float:
+        """What to expect of an endpoint: its recent time to first byte, times the requests it would have."""
+        ...
+
+
+class _AlwaysUsable:
+    """Nothing is known."""
+
+    all_usable = True
+
+    def is_usable(self, target: RoutingTarget) -> bool:  # noqa: ARG002
+        return True
+
+    def load_s(self, target: RoutingTarget) -> float:  # noqa: ARG002
+        return 0.0
+
+
+ALWAYS_USABLE: Conditions = _AlwaysUsable()
 
 
 class RoutingTable(Protocol):
@@ -147,7 +188,7 @@ class DescribedTable(Protocol):
         """See `RoutingTable.list_routes`."""
         ...
 
-    async def resolve(self, model: str) -> Resolution:
+    async def resolve(self, model: str, affinity: Affinity | None = None) -> Resolution:
         """The target with its fallbacks; raises `UnknownModelError`."""
         ...
 

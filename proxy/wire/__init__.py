@@ -1,5 +1,6 @@
 """What the bytes mean: which model a request names, where, and what may pass through. Pure: no I/O, no event loop."""
 
+from proxy.wire.affinity import affinity_key
 from proxy.wire.call import Call, ModelPlace, parse_call
 from proxy.wire.content_encoding import ContentDecoder
 from proxy.wire.first_content import Preamble, Stage, ends_in_error
@@ -34,6 +35,7 @@ __all__ = [
     "Stage",
     "Tokens",
     "UsageWatch",
+    "affinity_key",
     "boundary_of",
     "check_model_name",
     "ends_event",

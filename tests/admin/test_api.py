@@ -193,7 +193,7 @@ async def test_path_that_is_not_utf8_is_refused(admin: AdminClient) -> None:
         ({"model": "m", "endpoints": [BETA], "strategy": "fastest"}, "expected one of priority, load_balance"),
         ({"model": "m", "endpointz": [BETA]}, "Unknown field `endpointz`: did you mean `endpoints`?"),
         ({"model": "m", "endpoints": [{**BETA, "modelid": "x"}]}, "did you mean `model_id`?"),
-        ({"model": "m", "endpoints": [BETA], "zz": 1}, "Unknown field `zz`: expected model, endpoints, strategy."),
+        ({"model": "m", "endpoints": [BETA], "zz": 1}, "Unknown field `zz`: expected model, endpoints, strategy, "),
         ([], "Expected `object`, got `array`"),
     ],
 )  # fmt: skip

@@ -1,0 +1,23 @@
+"""What tells that requests belong together."""
+
+import pytest
+
+from proxy.wire import affinity_key
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        (b'{"user":"u","prompt_cache_key":"k"}', "k"),
+        (b'{"user":"u"}', "u"),
+        (b'{"metadata":{"user_id":"a"}}', "a"),
+        (b'{"user":7}', ""),
+        (b'{"user":""}', ""),
+        (b'{"metadata":"text"}', ""),
+        (b"{}", ""),
+        (b"not JSON", ""),
+    ],
+)
+def test_affinity(body: bytes, key: str) -> None:
+    """The first of the three that is text and not empty."""
+    assert affinity_key(body) == key
