@@ -10,7 +10,10 @@ from tests.chaos.clients import MANNERS
 from tests.chaos.run import run
 
 # Kept on purpose, one for each endpoint, or for each kind of request to each.
-KEPT = {"Call", "RequestTemplate", "Head", "EndpointHealth", "Breaker", "RetryBudget"}
+KEPT = {
+    *("Call", "RequestTemplate", "Head", "EndpointHealth", "Breaker", "RetryBudget"),
+    *("EndpointCell", "WayCell", "Histogram", "Count"),
+}
 
 
 @pytest.mark.parametrize(

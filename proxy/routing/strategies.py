@@ -80,8 +80,8 @@ def _least_latency(targets: Targets, _weights: tuple[int, ...], conditions: Cond
         usable = everyone if conditions.all_usable else _usable(targets, conditions)
         two = chance.sample(usable, 2) if len(usable) > 1 else usable
         chosen = min(two, key=lambda index: conditions.load_s(targets[index]))
-        _, others = _from(chosen, targets)
-        return targets[chosen], tuple(sorted(others, key=conditions.load_s))
+        target, others = _from(chosen, targets)
+        return target, tuple(sorted(others, key=conditions.load_s))
 
     return choose
 
