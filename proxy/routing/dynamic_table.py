@@ -1,14 +1,15 @@
 """Routes that are switched while requests run, layered over any other table.
 
 A swap replaces one reference in one dictionary: a request that resolves at that moment sees the old route or the new
-one, whole. Resolving takes no lock and awaits nothing of its own.
+one, whole. Resolving awaits nothing of its own and takes no lock (but for `weighted`, which keeps its own counters).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from threading import Lock
 
 from proxy.config.settings import EndpointOverrides, RouteStrategy
 from proxy.errors import InvalidRequestError, UnknownModelError
+from proxy.routing.config_table import ConfigRoutingTable
 from proxy.routing.names import neighbours
 from proxy.routing.route import Route
 from proxy.routing.types import (
@@ -49,6 +50,7 @@ class DynamicRoutingTable:
         self._on_added = on_added
         self._conditions = conditions
         self._below = _described(inner)
+        self._resolve_below = _resolver(self._below)
         self._routes: dict[str, Route] = {}
         self._revision = 0
         # Resolving never takes it: it keeps two threads' changes from getting the same revision.
@@ -77,7 +79,7 @@ class DynamicRoutingTable:
         # The inner table may take its time: what changes meanwhile has no part in this resolution.
         revision = self._revision
         try:
-            below = await self._below.resolve(model, affinity)
+            below = await self._resolve_below(model, affinity)
         except UnknownModelError as error:
             raise UnknownModelError(model, neighbours(model, self._names())) from error
         return Resolution(below.target, below.fallbacks, below.source, revision, below.options)
@@ -108,6 +110,7 @@ class DynamicRoutingTable:
         with self._changing:
             self.inner = inner
             self._below = _described(inner)
+            self._resolve_below = _resolver(self._below)
             self._revision += 1
 
     def list_routes(self) -> list[RouteEntry]:
@@ -215,6 +218,13 @@ def _described(table: RoutingTable) -> DescribedTable:
     return table if isinstance(table, DescribedTable) else _Described(table)
 
 
+def _resolver(table: DescribedTable) -> Callable[[str, Affinity | None], Awaitable[Resolution]]:
+    """How to ask a table: only ours are known to take an affinity."""
+    if isinstance(table, ConfigRoutingTable | DynamicRoutingTable):
+        return table.resolve
+    return lambda model, _: table.resolve(model)
+
+
 def _overrides(endpoint: RouteEndpoint) -> EndpointOverrides | None:
     context = endpoint.max_input_tokens
     return EndpointOverrides(max_input_tokens=context) if isinstance(context, int) else None
@@ -229,7 +239,7 @@ class _Described:
     async def route(self, model: str) -> RoutingTarget:
         return await self._table.route(model)
 
-    async def resolve(self, model: str, _affinity: Affinity | None = None) -> Resolution:
+    async def resolve(self, model: str) -> Resolution:
         if isinstance(self._table, ResolvingTable):
             return await self._table.resolve(model)
         return Resolution(await self._table.route(model), (), RouteSource.CONFIG, 0)

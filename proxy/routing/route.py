@@ -37,9 +37,9 @@ class Route:
         self.choose = STRATEGIES[strategy](targets, weights, conditions, options.sticky_header)
 
     def equals(self, other: "Route") -> bool:
-        """Whether both choose in the same way among the same targets, whatever position their round robin has."""
-        ours = (self.model, self.strategy, self.targets, self.weights)
-        return ours == (other.model, other.strategy, other.targets, other.weights)
+        """Whether both serve in the same way by the same targets, whatever position their round robin has."""
+        ours = (self.model, self.strategy, self.targets, self.weights, self.options)
+        return ours == (other.model, other.strategy, other.targets, other.weights, other.options)
 
     def endpoints(self) -> list[RouteEndpoint]:
         """The endpoints as fresh records, for the caller to keep or change."""

@@ -92,7 +92,7 @@ def _sticky(targets: Targets, weights: tuple[int, ...], conditions: Conditions, 
     (D. G. Thaler and C. V. Ravishankar, "A Name-Based Mapping Scheme for Rendezvous", 1996.) Without a key, by turns.
     """
     by_turns = _load_balance(targets, weights, conditions, header)
-    seeds = [f"{target.provider_name}\0{target.model_id}\0".encode() for target in targets]
+    seeds = [f"{target.provider_name}\0{target.model_id}\0".encode("utf-8", "surrogatepass") for target in targets]
 
     def choose(affinity: Affinity | None) -> Choice:
         key = "" if affinity is None else affinity(header)

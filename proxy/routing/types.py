@@ -188,7 +188,7 @@ class DescribedTable(Protocol):
         """See `RoutingTable.list_routes`."""
         ...
 
-    async def resolve(self, model: str, affinity: Affinity | None = None) -> Resolution:
+    async def resolve(self, model: str) -> Resolution:
         """The target with its fallbacks; raises `UnknownModelError`."""
         ...
 

@@ -8,7 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.routing import Affinity, DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteStrategy, RoutingTarget
+from proxy.config import settings_from
+from proxy.config.settings import Delivery, Endpoint, Model, RouteOptions
+from proxy.routing import (
+    Affinity,
+    ConfigRoutingTable,
+    DynamicRoute,
+    DynamicRoutingTable,
+    Resolution,
+    RouteEndpoint,
+    RouteSource,
+    RouteStrategy,
+    RouteView,
+    RoutingTarget,
+)
 from tests.routing.test_rules import ThirdPartyTable
 
 
@@ -137,3 +150,84 @@ async def test_every_strategy_keeps_all_as_fallbacks(strategy: RouteStrategy) ->
         resolution = await table.resolve("m", key_of("key"))
         assert {each.model_id for each in (resolution.target, *resolution.fallbacks)} == set("abcd")
         assert len(resolution.fallbacks) == 3
+
+
+async def test_sticky_passes_on_in_the_keys_own_order() -> None:
+    """The fallbacks of a key are where it would go if the ones before had left."""
+    everyone = table_of(RouteStrategy.STICKY, dict.fromkeys("abcd", 1), Conditions())
+    for number in range(20):
+        resolution = await everyone.resolve("m", key_of(str(number)))
+        order = [each.model_id for each in (resolution.target, *resolution.fallbacks)]
+        for left in range(1, 4):
+            fewer = table_of(RouteStrategy.STICKY, dict.fromkeys(order[left:], 1), Conditions())
+            assert await chosen(fewer, 1, key_of(str(number))) == [order[left]]
+
+
+async def test_sticky_asks_for_the_routes_header_and_others_for_nothing() -> None:
+    """The affinity is told which header the route goes by; no other strategy costs a look into the request."""
+    asked: list[str | None] = []
+
+    def affinity(header: str | None) -> str:
+        asked.append(header)
+        return "key"
+
+    table = DynamicRoutingTable(ThirdPartyTable())
+    endpoints = [RouteEndpoint("p", "a"), RouteEndpoint("p", "b")]
+    for strategy in RouteStrategy:
+        for header in (None, "X-Session"):
+            table.add_route(DynamicRoute("m", endpoints, strategy, RouteOptions(sticky_header=header)))
+            resolution = await DynamicRoutingTable(table).resolve("m", affinity)
+            assert resolution.options.sticky_header == header
+
+    assert asked == [None, "X-Session"]
+
+
+async def test_a_table_from_outside_is_asked_by_the_model_alone() -> None:
+    """A described table whose `resolve` knows nothing of affinities serves below ours."""
+
+    class Described(ThirdPartyTable):
+        async def resolve(self, model: str) -> Resolution:
+            return Resolution(await self.route(model), (), RouteSource.CONFIG, 0)
+
+        def describe(self, model: str) -> RouteView | None:
+            return None
+
+        def describe_routes(self) -> list[RouteView]:
+            return []
+
+        def protocol_of(self, provider: str) -> str | None:
+            return None
+
+        def accepts_provider(self, provider: str) -> bool:
+            return True
+
+    table = DynamicRoutingTable(Described())
+    assert (await table.resolve("default", key_of("key"))).target == RoutingTarget("openai", "gpt-4o")
+
+
+async def test_a_reload_puts_new_options_in_force() -> None:
+    """A config route goes on where it was only if its options are the same too."""
+    providers = settings_from({"providers": {"openai": {}}}).providers
+    endpoints = (Endpoint("openai", "a"), Endpoint("openai", "b"))
+
+    def model(options: RouteOptions) -> dict[str, Model]:
+        return {"m": Model(endpoints, RouteStrategy.LOAD_BALANCE, options)}
+
+    before = ConfigRoutingTable(providers, model(RouteOptions()))
+    assert (await before.resolve("m")).target.model_id == "a"
+    same = ConfigRoutingTable(providers, model(RouteOptions()), before)
+    changed = ConfigRoutingTable(providers, model(RouteOptions(delivery=Delivery.WHOLE)), before)
+
+    assert (await same.resolve("m")).target.model_id == "b"
+    assert (await changed.resolve("m")).options.delivery is Delivery.WHOLE
+
+
+@given(weights=st.lists(st.integers(1, 30), min_size=2, max_size=5))
+def test_weighted_never_strays_far(weights: list[int]) -> None:
+    """At any point of a cycle an endpoint has had its share so far, give or take the number of endpoints."""
+    named = {f"e{index}": weight for index, weight in enumerate(weights)}
+    turns = asyncio.run(chosen(table_of(RouteStrategy.WEIGHTED, named, Conditions()), sum(weights)))
+
+    for name, weight in named.items():
+        for taken in range(1, len(turns) + 1):
+            assert abs(turns[:taken].count(name) - taken * weight / sum(weights)) < len(weights)
