@@ -17,6 +17,7 @@ from proxy.admin.payloads import (
     ShadowedRoute,
 )
 from proxy.config import Current
+from proxy.config.document import header_name
 from proxy.config.settings import FAILED_OVER, Provider, RouteOptions, RouteStrategy
 from proxy.errors import Failure, InvalidRequestError, NotFoundError, UnknownModelError
 from proxy.routing import DescribedTable, DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteSource, RouteView
@@ -129,8 +130,14 @@ def _strategy(name: str) -> RouteStrategy:
 def _options(body: RouteBody) -> RouteOptions:
     for failure in body.failover_on:
         if failure not in FAILED_OVER:
-            message = f"failover_on: `{failure[:80]}` is none of {', '.join(FAILED_OVER)}."
+            message = f"failover_on: expected some of {', '.join(FAILED_OVER)}, got `{failure[:80]}`."
             raise InvalidRequestError(message, param="failover_on")
+    if body.sticky_header is not None:
+        try:
+            header_name(body.sticky_header)
+        except ValueError as error:
+            message = f"sticky_header: expected {error}, got `{body.sticky_header[:80]}`."
+            raise InvalidRequestError(message, param="sticky_header") from error
     failover_on = tuple(map(Failure, body.failover_on))
     return RouteOptions(failover_on, body.delivery, body.hedge_after, body.ping_s, body.sticky_header)
 

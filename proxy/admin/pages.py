@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl
 
 import aiohttp_jinja2
 from aiohttp import web
+from msgspec import UNSET
+from msgspec.structs import asdict
 
 from proxy.admin.bodies import read_body
 from proxy.admin.desk import Desk
@@ -64,10 +66,20 @@ class RouteForm(NamedTuple):
         """The rows to show: the filled ones and a few to fill in."""
         return (*self.rows, *[Row()] * _EMPTY_ROWS)
 
-    def to_fields(self) -> dict[str, object]:
-        """The route as the API's body would name it; raises `InvalidRequestError`."""
+    def to_fields(self, in_force: RouteInForce | None) -> dict[str, object]:
+        """The route as the API's body would name it; raises `InvalidRequestError`.
+
+        What the form doesn't show, options and the contexts of endpoints, is as in the route that is in force.
+        """
         endpoints = [_to_endpoint(number, row) for number, row in enumerate(self.rows, 1)]
-        return {"model": self.model, "strategy": self.strategy, "endpoints": endpoints}
+        options: dict[str, object] = {}
+        if in_force is not None:
+            options = {} if in_force.options is UNSET else asdict(in_force.options)
+            known = {(each.provider, each.model_id): each.max_input_tokens for each in in_force.endpoints}
+            for row, endpoint in zip(self.rows, endpoints, strict=True):
+                if context := known.get((row.provider, row.model_id)):
+                    endpoint["max_input_tokens"] = context
+        return {**options, "model": self.model, "strategy": self.strategy, "endpoints": endpoints}
 
 
 def _to_endpoint(number: int, row: Row) -> dict[str, object]:
@@ -91,7 +103,8 @@ async def show(request: web.Request) -> web.Response:
     """`GET /admin/`: all routes, and the form, filled in with the route that `?swap=MODEL` names."""
     form = RouteForm()
     if model := request.query.get("swap"):
-        form = _prefilled(request.app[DESK], model)
+        route = _in_force(request.app[DESK], model)
+        form = RouteForm(model) if route is None else RouteForm.of_route(route)
     return _page(request, form, done=_DONE.get(request.query.get("done", "")))
 
 
@@ -99,7 +112,8 @@ async def set_route(request: web.Request) -> web.Response:
     """`POST /admin/set`: the form for a dynamic route was sent."""
     form = RouteForm.of_fields(await _read_form(request))
     try:
-        request.app[DESK].set_route(convert_route(form.to_fields()))
+        desk = request.app[DESK]
+        desk.set_route(convert_route(form.to_fields(_in_force(desk, form.model))))
     except InvalidRequestError as error:
         return _page(request, form, refused=error)
     raise _back(request, "set")
@@ -125,11 +139,11 @@ async def _read_form(request: web.Request) -> list[tuple[str, str]]:
         raise InvalidRequestError(f"The form can't be read: {error}.") from error
 
 
-def _prefilled(desk: Desk, model: str) -> RouteForm:
+def _in_force(desk: Desk, model: str) -> RouteInForce | None:
     try:
-        return RouteForm.of_route(desk.route(model))
+        return desk.route(model)
     except UnknownModelError:
-        return RouteForm(model)
+        return None
 
 
 def _back(request: web.Request, done: str) -> web.HTTPSeeOther:

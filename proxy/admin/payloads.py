@@ -71,6 +71,13 @@ class RouteInForce(msgspec.Struct, frozen=True, kw_only=True):
     protocol: str | None = None
     shadowed: ShadowedRoute | None = None
 
+    def unusual(self) -> dict[str, str]:
+        """The options that are not the usual ones, as text."""
+        if self.options is msgspec.UNSET:
+            return {}
+        own, usual = map(msgspec.structs.asdict, (self.options, RouteOptions()))
+        return {name: _option_in_words(value) for name, value in own.items() if value != usual[name]}
+
 
 class RouteList(msgspec.Struct, frozen=True):
     """Every route in force, sorted by model, and the table's version that says so."""
@@ -144,6 +151,14 @@ def convert_route(fields: dict[str, object]) -> RouteBody:
         raise InvalidRequestError(_explain(str(error))) from error
 
 
+def _option_in_words(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "nothing"
+    return f"{value:g} s" if isinstance(value, float) else str(value)
+
+
+_CHOICES = {"delivery": " or ".join(Delivery), "hedge_after": f"seconds or {' or '.join(HedgeAfter)}"}
+_UNKNOWN_CHOICE = "Invalid enum value"
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 
 
@@ -156,4 +171,6 @@ def _explain(message: str) -> str:
         close = get_close_matches(unknown["name"][:80], known, n=1)
         hint = f"did you mean `{close[0]}`?" if close else f"expected {', '.join(known)}."
         what = f"Unknown field `{unknown['name'][:80]}`: {hint}"
+    if what.startswith(_UNKNOWN_CHOICE):
+        what = f"expected {_CHOICES[where]}, got{what.removeprefix(_UNKNOWN_CHOICE)[:80]}"
     return f"{where}: {what}" if where else what

@@ -15,6 +15,12 @@ if TYPE_CHECKING:  # what imports the HTTP client is imported by the command tha
     from proxy.routing import RouteEndpoint
 
 _STRATEGIES = "How to choose: priority, load_balance, weighted, least_latency or sticky."
+_HOW = {
+    "load_balance": "in turn",
+    "weighted": "by weight",
+    "least_latency": "where an answer is expected sooner",
+    "sticky": "the same one for requests that belong together",
+}
 
 
 @click.group()
@@ -36,7 +42,7 @@ def list_routes(url: str, token: str, *, as_json: bool) -> None:
             (
                 route.model,
                 f"{route.source}, shadows config" if route.shadows_config else route.source,
-                route.strategy,
+                "; ".join([route.strategy, *(f"{name}: {value}" for name, value in route.unusual().items())]),
                 ", ".join(map(_place, route.endpoints)),
             )
             for route in answer.routes
@@ -124,8 +130,7 @@ def _in_order(strategy: str, places: Sequence[str]) -> str:
         return places[0]
     if strategy == "priority":
         return f"{places[0]}, ahead of {', '.join(places[1:])}"
-    how = "in turn" if strategy == "load_balance" else f"by {strategy}"
-    return f"{', '.join(places[:-1])} and {places[-1]}, {how}"
+    return f"{', '.join(places[:-1])} and {places[-1]}, {_HOW.get(strategy, f'by {strategy}')}"
 
 
 def _place(endpoint: "RouteEndpoint") -> str:

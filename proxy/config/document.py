@@ -185,7 +185,8 @@ def _pem_file(path: str) -> str:
     return path
 
 
-def _header_name(text: str) -> str:
+def header_name(text: str) -> str:
+    """The text, if it can name a header that is free to use; raises `ValueError`, saying what was expected."""
     if not _TOKEN.fullmatch(text) or text.lower() in _FRAMING:
         raise ValueError("the name of a header, and none that belongs to the connection itself")
     return text
@@ -198,9 +199,9 @@ def _failed_over(text: str) -> Failure:
 
 
 def _delay(value: object) -> float | HedgeAfter:
-    if value in set(HedgeAfter):
-        return HedgeAfter(str(value))
     try:
+        if isinstance(value, str) and value in set(HedgeAfter):
+            return HedgeAfter(value)
         return msgspec.convert(value, Seconds, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f"seconds, or {' or '.join(HedgeAfter)}") from error
@@ -221,7 +222,7 @@ FORMS: Mapping[Any, Form] = {
     UrlOrPath: Form(str, _url_or_path),
     ProxyUrl: Form(str, _proxy_url, is_secret=True),
     PemFile: Form(str, _pem_file),
-    HeaderName: Form(str, _header_name),
+    HeaderName: Form(str, header_name),
     FailedOver: Form(str, _failed_over),
     Delay: Form(object, _delay),
 }

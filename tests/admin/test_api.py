@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 from yarl import URL
 
+from proxy.config.settings import Delivery, EndpointOverrides, HedgeAfter, RouteOptions
 from proxy.routing import DynamicRoute, DynamicRoutingTable, RouteEndpoint
 from tests.admin.conftest import AdminClient
 
@@ -203,6 +204,46 @@ async def test_refused_route_changes_nothing(
     """A body that makes no route is 400 with a message that names what is wrong, and the table stays as it was."""
     assert message in await refusal(admin, body)
     assert table.revision == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"delivery": "slow"}, "delivery: expected live or whole, got 'slow'"),
+        ({"hedge_after": "p99"}, "hedge_after: expected seconds or p95, got 'p99'"),
+        ({"hedge_after": -1}, "hedge_after: Expected `float` > 0"),
+        ({"ping_s": "often"}, "ping_s: Expected `float | null`, got `str`"),
+        ({"failover_on": "connect"}, "failover_on: Expected `array`, got `str`"),
+        ({"failover_on": ["connect", "cut"]}, "failover_on: expected some of connect, broken"),
+        ({"sticky_header": "a b"}, "sticky_header: expected the name of a header"),
+        ({"sticky_header": "Content-Length"}, "none that belongs to the connection itself"),
+        ({"deliverey": "live"}, "Unknown field `deliverey`: did you mean `delivery`?"),
+        ({"endpoints": [{**BETA, "max_input_tokens": 0}]}, "endpoints[0].max_input_tokens: Expected `int` >= 1"),
+    ],
+)
+async def test_refused_options_say_what_was_expected(
+    admin: AdminClient, table: DynamicRoutingTable, options: dict[str, object], message: str
+) -> None:
+    """Options are read as strictly as the rest of the route."""
+    assert message in await refusal(admin, {"model": "m", "endpoints": [BETA], **options})
+    assert table.revision == 0
+
+
+async def test_options_are_in_force_and_listed(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """A dynamic route takes the options of config routes as flat keys; the list tells them where they are unusual."""
+    options = {"failover_on": [], "delivery": "whole", "hedge_after": "p95", "ping_s": 5, "sticky_header": "X-Session"}
+    endpoints = [{**BETA, "max_input_tokens": 200_000}]
+    status, _ = await post(admin, {"model": "fast", "endpoints": endpoints, "strategy": "sticky", **options})
+    resolution = await table.resolve("fast")
+
+    assert status == 200
+    assert resolution.options == RouteOptions((), Delivery.WHOLE, HedgeAfter.P95, 5, "X-Session")
+    assert resolution.target.overrides == EndpointOverrides(max_input_tokens=200_000)
+    async with admin.get("/admin/routes") as response:
+        fast, spread = (await response.json())["routes"]
+    assert (fast["strategy"], fast["options"]) == ("sticky", options)
+    assert fast["endpoints"] == [{**BETA, "weight": 1, "max_input_tokens": 200_000}]
+    assert "options" not in spread
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from proxy.routing import DynamicRoute, DynamicRoutingTable, RouteEndpoint
+from proxy.config.settings import RouteOptions
+from proxy.errors import Failure
+from proxy.routing import DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteStrategy
 from tests.admin.conftest import AdminClient
 
 Fields = list[tuple[str, str]]
@@ -179,6 +181,37 @@ async def test_refused_form_keeps_what_was_typed(
     [form] = page.forms["/admin/set"]
     kept = {value for name, value in form if value}
     assert {value for name, value in fields if name in {"model", "model_id", "weight"} and value} <= kept
+
+
+async def test_a_swap_keeps_what_the_form_does_not_show(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """The page shows unusual options, and leaves them, and the contexts of endpoints that stay, as they are."""
+    options = RouteOptions((Failure.CONNECT, Failure.TIMEOUT), hedge_after=1.5, sticky_header="X-Session")
+    table.add_route(
+        DynamicRoute("fast", [RouteEndpoint("alpha", "a", 1, 1000), RouteEndpoint("beta", "b")], options=options)
+    )
+    page = await get(admin)
+    assert "priority failover_on connect, timeout hedge_after 1.5 s sticky_header X-Session alpha a" in page.row("fast")
+    assert "failover_on" not in page.row("spread")
+
+    fields = route_fields("fast", endpoint("beta", "b"), endpoint("alpha", "a"), endpoint("alpha", "c"))
+    assert (await send(admin, "/admin/set", fields))[0] == 200
+    [route] = table.list_dynamic_routes()
+    assert route.options == options
+    assert route.endpoints == [
+        RouteEndpoint("beta", "b"),
+        RouteEndpoint("alpha", "a", 1, 1000),
+        RouteEndpoint("alpha", "c"),
+    ]
+
+
+async def test_the_form_offers_every_strategy(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """Each strategy is a choice, and one that can be put into force."""
+    page = await get(admin)
+    for strategy in RouteStrategy:
+        assert f" {strategy}" in page.text
+        fields = route_fields("m", endpoint("alpha", "a"), endpoint("beta", "b"), strategy=strategy)
+        assert (await send(admin, "/admin/set", fields))[0] == 200
+        assert table.list_dynamic_routes()[0].strategy is strategy
 
 
 async def test_form_of_too_many_fields_is_refused(admin: AdminClient) -> None:

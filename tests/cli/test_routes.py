@@ -11,6 +11,7 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from proxy.cli import main
+from proxy.config.settings import Delivery, HedgeAfter, RouteOptions
 from proxy.routing import DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteStrategy
 from tests.cli.conftest import TOKEN, Run, serving
 
@@ -26,6 +27,33 @@ def test_list_prints_a_line_for_each_route(run: Run, table: DynamicRoutingTable)
         "fast\tdynamic, shadows config\tpriority\tbeta:beta-9",
         "spread\tconfig\tload_balance\talpha:alpha-2, beta:beta-2",
     ]
+
+
+def test_unusual_options_are_listed(run: Run, table: DynamicRoutingTable) -> None:
+    """Beside the strategy stand the options that are not the usual ones."""
+    options = RouteOptions(failover_on=(), delivery=Delivery.WHOLE, hedge_after=HedgeAfter.P95, ping_s=2.0)
+    table.add_route(DynamicRoute("fast", [RouteEndpoint("beta", "b")], RouteStrategy.WEIGHTED, options))
+
+    assert (
+        "fast\tdynamic, shadows config\t"
+        "weighted; failover_on: nothing; delivery: whole; hedge_after: p95; ping_s: 2 s\tbeta:b"
+    ) in run("routes", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        ("weighted", "by weight"),
+        ("least_latency", "where an answer is expected sooner"),
+        ("sticky", "the same one for requests that belong together"),
+    ],
+)
+def test_every_strategy_has_its_words(run: Run, strategy: str, words: str) -> None:
+    """`routes set` says how the endpoints will be chosen among."""
+    assert (
+        f"alpha:a and beta:b, {words} ("
+        in run("routes", "set", "m", "alpha:a", "beta:b", "--strategy", strategy).stdout
+    )
 
 
 def test_list_as_json_is_the_apis(run: Run) -> None:

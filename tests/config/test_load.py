@@ -21,6 +21,8 @@ from proxy.config import (
     parse_settings,
     settings_from,
 )
+from proxy.config.settings import Concurrency, Delivery, EndpointOverrides, HedgeAfter, RouteOptions
+from proxy.errors import Failure
 
 DEFAULT_CONFIG = Path(__file__).parents[2] / "config" / "proxy.yaml"
 
@@ -207,6 +209,54 @@ def test_an_endpoint_overrides_only_what_it_names() -> None:
     assert first.overrides.timeouts == Timeouts(first_byte_s=9, idle_s=3)
     assert first.overrides.headers == (("X-A", Secret("1")),)
     assert second == Endpoint("a", "y", 2)
+
+
+def test_time_limits_are_merged_from_provider_route_and_endpoint() -> None:
+    """Each limit is the innermost one that is set; nothing is left to decide when a request comes."""
+    model = parse_settings(
+        """
+providers:
+  a: {base_url: http://a/v1, timeouts: {connect_s: 1, first_byte_s: 1, idle_s: 1}}
+models:
+  m:
+    timeouts: {first_byte_s: 2, idle_s: 2}
+    endpoints:
+      - {provider: a, model_id: x, timeouts: {idle_s: 3}, concurrency: {requests: 5, wait_s: 1}}
+      - {provider: a, model_id: y, max_input_tokens: 1000}
+""",
+        {},
+    ).models["m"]
+
+    assert [each.overrides for each in model.endpoints] == [
+        EndpointOverrides((), Timeouts(1, 2, 3), Concurrency(5, wait_s=1)),
+        EndpointOverrides((), Timeouts(1, 2, 2), max_input_tokens=1000),
+    ]
+
+
+def test_a_routes_options() -> None:
+    """The options stand flat in the model's section; an empty list to fail over on is a decision."""
+    models = parse_settings(
+        """
+providers: {a: {base_url: http://a/v1}}
+models:
+  usual: {endpoints: &e [{provider: a, model_id: x}], failover_on: }
+  never: {endpoints: *e, failover_on: [], hedge_after: 1.5}
+  all:
+    endpoints: *e
+    failover_on: [connect, rate_limited]
+    delivery: whole
+    hedge_after: p95
+    ping_s: "${PING}"
+    sticky_header: X-Session
+""",
+        {"PING": "15"},
+    ).models
+
+    assert models["usual"].options == RouteOptions()
+    assert models["never"].options == RouteOptions((), hedge_after=1.5)
+    assert models["all"].options == RouteOptions(
+        (Failure.CONNECT, Failure.RATE_LIMITED), Delivery.WHOLE, HedgeAfter.P95, 15, "X-Session"
+    )
 
 
 def test_a_mapping_takes_nothing_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,7 +158,9 @@ async def test_one_that_fails_is_told_once(asked: Asked, caplog: pytest.LogCaptu
             bench.clock.now += 10
 
     assert len(asked.requests) == 3
-    assert [record.message for record in caplog.records if record.name == "pointsman.health"][1:] == ["Probe of 'up': status 503"]
+    assert [record.message for record in caplog.records if record.name == "pointsman.health"][1:] == [
+        "Probe of 'up': status 503"
+    ]
     assert bench.health.of(A).open_until == until
 
 
