@@ -9,9 +9,9 @@ from proxy.app import event_loop
 from tests.chaos.clients import MANNERS
 from tests.chaos.run import run
 
-# Kept on purpose, one for each endpoint, or for each kind of request to each.
+# Kept on purpose: one for each endpoint, for each kind of request to each, or for each way in which one can end.
 KEPT = {
-    *("Call", "RequestTemplate", "Head", "EndpointHealth", "Breaker", "RetryBudget"),
+    *("Call", "RequestTemplate", "Head", "EndpointHealth", "Breaker", "RetryBudget", "ConcurrencyLimit"),
     *("EndpointCell", "WayCell", "Histogram", "Count"),
 }
 
@@ -29,6 +29,7 @@ def test_faults_leave_nothing_behind(requests: int, loop_factory: Callable[[], a
     assert (report.after.files, report.after.tasks) == (report.before.files, report.before.tasks)
     grown = {name for name, count in report.after.objects.items() if count > report.before.objects.get(name, 0)}
     assert grown <= KEPT
+    assert sum(report.after.objects.get(name, 0) for name in KEPT) < 300
     assert report.after.resident_mib < report.warm.resident_mib + 20
     # Every manner of client came, and those that did nothing wrong were served.
     assert {end.partition(":")[0] for end in report.ends} == set(MANNERS)

@@ -207,6 +207,12 @@ def _delay(value: object) -> float | HedgeAfter:
         raise ValueError(f"seconds, or {' or '.join(HedgeAfter)}") from error
 
 
+def _auth_style(text: str) -> AuthStyle:
+    if text not in set(AuthStyle):
+        raise ValueError(f"one of {', '.join(AuthStyle)}")
+    return AuthStyle(text)
+
+
 def _secret(text: str) -> Secret:
     if _CONTROL.search(text):
         raise ValueError("text without line breaks or other control characters")
@@ -216,6 +222,8 @@ def _secret(text: str) -> Secret:
 FORMS: Mapping[Any, Form] = {
     Address: Form(str, Address.parse),
     Secret: Form(str, _secret, is_secret=True),
+    # Who takes it for the place of the key shall not find that in a log.
+    AuthStyle: Form(str, _auth_style, is_secret=True),
     ProviderName: Form(str, _provider_name),
     ModelName: Form(str, _model_name),
     BaseUrl: Form(str, _base_url),

@@ -22,6 +22,8 @@ Kind: TypeAlias = Any
 
 _SHOWN_CHARS = 80
 _USERINFO = re.compile(r"//.*@", re.DOTALL)
+# A key may have been written into the query of a URL.
+_QUERY = re.compile(r"(://[^?#]*[?#]).*", re.DOTALL)
 
 
 class Form(NamedTuple):
@@ -159,7 +161,8 @@ class Reader:
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            raise self._mismatch("a mapping", value, path)
+            # What stands here instead may be the very key or header that belongs inside.
+            raise self._mismatch("a mapping", None, path)
         for key in value:
             if not isinstance(key, str):
                 self._source.fault(path, f"expected keys of text, got {key!r}")
@@ -185,7 +188,7 @@ class Reader:
         # As the file has it: what the environment filled in may be a secret.
         written = self._source.written.get(path)
         text = written.text if written and written.text is not None else str(value)
-        text = _USERINFO.sub("//***@", text)
+        text = _USERINFO.sub("//***@", _QUERY.sub(r"\1***", text))
         return json.dumps(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}...", ensure_ascii=False)
 
 

@@ -32,6 +32,8 @@ _ENCODED = re.compile(r"%(?:2[eEfF]|5[cC])")
 # RFC 3986 §3.3: a segment's characters, less the slash's percent-encoding in a model id that holds one.
 _PATH_SAFE = "!$&'()*+,;=:@-._~"
 _QUERY_SAFE = "!$'()*,;:@-._~/"
+# What clients of Gemini, of Azure OpenAI's realtime API, and of OAuth (RFC 6750 §2.3) may prove their identity with.
+_CREDENTIALS = frozenset({"key", "api-key", "access-token"})
 
 
 class Call(msgspec.Struct, frozen=True, cache_hash=True):
@@ -70,8 +72,7 @@ class Call(msgspec.Struct, frozen=True, cache_hash=True):
             path = f"{head}{quote(model_id, safe=_PATH_SAFE)}:{method}"
         elif self.place is ModelPlace.QUERY:
             query = _with_model(query, model_id)
-        if self.protocol is Protocol.GEMINI:
-            query = _without_key(query)
+        query = _without_credentials(query)
         return f"{base_url}{path}?{query}" if query else f"{base_url}{path}"
 
 
@@ -136,6 +137,10 @@ def _with_model(query: str, model_id: str) -> str:
     return "&".join(map(replaced, query.split("&")))
 
 
-def _without_key(query: str) -> str:
-    """The query less the client's credential, which Gemini's clients may put there."""
-    return "&".join(part for part in query.split("&") if unquote_plus(part.partition("=")[0]) != "key")
+def _without_credentials(query: str) -> str:
+    """The query less what a client proves its identity with, which is no provider's to see."""
+    return query and "&".join(part for part in query.split("&") if not _is_credential(part))
+
+
+def _is_credential(part: str) -> bool:
+    return unquote_plus(part.partition("=")[0]).lower().replace("_", "-") in _CREDENTIALS

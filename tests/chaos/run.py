@@ -87,13 +87,7 @@ async def run(requests: int, seed: int = 0) -> Report:
                 unused.bind(("127.0.0.1", 0))
                 nobody = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
             provider = await stack.enter_async_context(FaultyProvider())
-            timeouts = {"first_byte_s": 0.3, "idle_s": 0.3, "connect_s": 2}
-            up = {"base_url": f"{provider.origin}/v1", "timeouts": timeouts, "limits": {"keepalive_s": 0.5}}
-            sections = {
-                "server": {"listen": "127.0.0.1:0", "client_idle_s": 0.4},
-                "providers": {"up": up, "nobody": {"base_url": nobody}},
-            }
-            proxy = await stack.enter_async_context(Proxy(settings_from(sections)))
+            proxy = await stack.enter_async_context(Proxy(settings_from(_sections(provider.origin, nobody))))
             before = await census()
             await _send(proxy, 0, requests // 5, chance, ends, faults)
             await _settle(proxy, provider, before)
@@ -105,6 +99,34 @@ async def run(requests: int, seed: int = 0) -> Report:
     finally:
         log.removeHandler(errors)
     return Report(before, warm, after, ends, faults, left_open, time.monotonic() - began)
+
+
+def _sections(origin: str, nobody: str) -> dict[str, object]:
+    """A config: one faulty provider by several names, and routes that make something of each."""
+    timeouts = {"first_byte_s": 0.3, "idle_s": 0.3, "connect_s": 2}
+    up = {"base_url": f"{origin}/v1", "timeouts": timeouts, "limits": {"keepalive_s": 0.5}}
+    few = {"concurrency": {"requests": 5, "waiting": 20, "wait_s": 1}}
+
+    def route(*providers: str, **options: object) -> dict[str, object]:
+        return {"endpoints": [{"provider": name, "model_id": "m"} for name in providers], **options}
+
+    return {
+        "server": {"listen": "127.0.0.1:0", "client_idle_s": 0.4},
+        "providers": {
+            "up": up,
+            "too": up,
+            "limited": up | few,
+            "pooled": up | {"limits": {"keepalive_s": 0.5, "connections": 5, "waiting": 20}},
+            "nobody": {"base_url": nobody},
+        },
+        "models": {
+            "chain": route("nobody", "up", "too"),
+            "hedged": route("up", "too", hedge_after=0.01),
+            "whole": route("up", "too", delivery="whole"),
+            "limited": route("limited", hedge_after="p95"),
+            "queues": route("limited", "pooled", strategy="load_balance", hedge_after=0.05),
+        },
+    }
 
 
 async def _send(

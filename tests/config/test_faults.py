@@ -46,10 +46,7 @@ models:
             "p.yaml:6: providers.lost.derives: expected a configured or known provider (did you mean `openai`?), "
             'got "opeai"'
         ),
-        (
-            "p.yaml:6: providers.lost.auth: expected one of bearer, x-api-key, api-key, x-goog-api-key, query, none, "
-            'got "bearr"'
-        ),
+        "p.yaml:6: providers.lost.auth: expected one of bearer, x-api-key, api-key, x-goog-api-key, query, none",
         "p.yaml:8: models.a.endpoints: expected at least one endpoint",
         (
             "p.yaml:11: models.b.endpoints[0].provider: expected a configured provider (did you mean `openai`?), "

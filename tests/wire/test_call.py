@@ -37,6 +37,9 @@ def test_what_is_asked(
     [
         ("/v1/chat/completions", "", "https://h/v1", "m", "https://h/v1/chat/completions"),
         ("/x/v1/chat/completions", "a=%20&b", "https://h", "m", "https://h/chat/completions?a=%20&b"),
+        ("/v1/embeddings", "a&key=k&api-key=k&api_key=k&access_token=k", "https://h", "m", "https://h/embeddings?a"),
+        ("/v1/messages", "Key=k", "https://h/v1", "m", "https://h/v1/messages"),
+        ("/v1/realtime", "api-key=k&model=a", "wss://h/v1", "b", "wss://h/v1/realtime?model=b"),
         ("/v1/messages", "beta=true", "https://h/v1", "m", "https://h/v1/messages?beta=true"),
         ("/v1/messages", "", "https://h/anthropic", "m", "https://h/anthropic/v1/messages"),
         ("/v1beta/models/a:x", "alt=sse", "https://h/v1beta", "m", "https://h/v1beta/models/m:x?alt=sse"),
