@@ -19,7 +19,7 @@ from proxy.gateway.hold import Held, must_hold, read_refusal
 from proxy.gateway.patience import is_retry_worthwhile, retry_after_s
 from proxy.gateway.reply import Reply
 from proxy.gateway.targets import Targets, Way, name_of
-from proxy.routing import Resolution, RoutingTarget
+from proxy.routing import USUAL_OPTIONS, Resolution, RoutingTarget
 from proxy.telemetry import Alarms, Outcome
 from proxy.upstream import Answer, Health, RequestTemplate, RetryBudget, Upstream
 from proxy.wire import Call, Head, Stage, says_prompt_too_long
@@ -82,32 +82,30 @@ class Attempts:
         self.delays = HedgeDelays()
         self.alarms = Alarms()
 
-    async def reply(self, request: Request, resolution: Resolution, outcome: Outcome) -> Reply:
+    def reply(self, request: Request, resolution: Resolution, outcome: Outcome) -> Awaitable[Reply]:
         """The reply to pass on: an answer, or the last provider's own error.
 
         The caller closes it. Raises `UpstreamError` if the last provider gave no answer, `UnsupportedProtocolError` if
         none can be asked this way.
         """
-        return await _Chain(self, request, resolution, outcome).run()
+        return _Chain(self, request, resolution, outcome).run()
 
 
-class _Chain:
-    """One request's attempts."""
+class _Chain(Targets):
+    """One request's attempts at its targets."""
 
-    __slots__ = ("_all", "_is_chain", "_options", "_outcome", "_request", "_targets")
+    __slots__ = ("_all", "_outcome", "_request")
 
     def __init__(self, common: Attempts, request: Request, resolution: Resolution, outcome: Outcome) -> None:
+        super().__init__(common.upstream, common.health, common.budgets, request.call, resolution)
         self._all = common
         self._request = request
-        self._options = resolution.options
         self._outcome = outcome
-        self._is_chain = bool(resolution.fallbacks)
-        self._targets = Targets(common.upstream, common.health, common.budgets, request.call, resolution)
 
     async def run(self) -> Reply:
         """Go from target to target."""
-        way = self._targets.first()
-        if self._targets.is_panic:
+        way = self.first()
+        if self.is_panic:
             self._outcome.is_panic = True
             self._all.alarms.ring(name_of(way.target), "is tried although it is out of service: so are all others")
         hedge_after = self._options.hedge_after
@@ -133,7 +131,7 @@ class _Chain:
 
     def _following(self, failure: Failure, failed: RoutingTarget) -> Way | None:
         is_in_time = time.monotonic() < self._outcome.started + self._request.waits_s
-        return self._targets.following(failure, failed) if is_in_time else None
+        return self.following(failure, failed) if is_in_time else None
 
     def _hedge(self, slow: Way) -> Coroutine[None, None, Reply] | None:
         """An attempt at the next target beside a slow one, if one may be made."""
@@ -150,9 +148,10 @@ class _Chain:
         record = self._outcome.begin(way.target)
         until = self._outcome.started + min(way.template.timeouts.total_s, self._request.waits_s)
         try:
-            await way.enter(until)
+            if way.template.limits:
+                await way.enter(until)
             try:
-                answer = await self._send(way, until, fresh=False)
+                answer = await self._request.send(way.template, way.target.model_id, until, False)  # noqa: FBT003 - see Send
             except UpstreamError as error:
                 if not error.is_stale or not self._all.budgets[way.target.provider_name].withdraw():
                     raise
@@ -160,7 +159,7 @@ class _Chain:
                 record.fail(error.failure, _reason(error))
                 record = self._outcome.begin(way.target)
                 await asyncio.sleep(random.random() * _BACKOFF_S)  # noqa: S311 - no secret
-                answer = await self._send(way, until, fresh=True)
+                answer = await self._request.send(way.template, way.target.model_id, until, True)  # noqa: FBT003
         except UpstreamError as error:
             record.fail(error.failure, _reason(error))
             way.endpoint.fail(way.ticket, error.failure)
@@ -171,21 +170,23 @@ class _Chain:
             way.leave()
             raise
         reply = Reply(answer, record, way)
-        try:
-            await self._judge(reply, way.target, until)
-        except BaseException:
-            reply.close()
-            raise
+        status = answer.message.status
+        record.head_arrived(status)
+        # Where nobody else could be asked, all goes at once.
+        if status != 200 or self.are_left or self._options is not USUAL_OPTIONS:
+            try:
+                await self._judge(reply, way.target, until)
+            except BaseException:
+                reply.close()
+                raise
+        if reply.failure is None:
+            reply.accept()
         return reply
-
-    def _send(self, way: Way, until: float, *, fresh: bool) -> Awaitable[Answer]:
-        return self._request.send(way.template, way.target.model_id, until, fresh)
 
     async def _judge(self, reply: Reply, target: RoutingTarget, until: float) -> None:
         """Tell whether an answer is one for the client."""
         answer = reply.answer
         status = answer.message.status
-        reply.record.head_arrived(status)
         if (failure := _FAILURES.get(status)) is not None:
             reply.fail(failure, f"answered with {status}", status, asked_retry_after_s(answer.message.head))
             if failure in _OURS:
@@ -193,7 +194,7 @@ class _Chain:
                 self._all.alarms.ring(name_of(target), said)
             return
         if status == 400:
-            if self._targets.are_left:
+            if self.are_left:
                 reply.first = await read_refusal(answer)
                 if says_prompt_too_long(reply.first):
                     reply.fail(Failure.CONTEXT_LENGTH, "has too small a context for the prompt", status)
@@ -210,15 +211,14 @@ class _Chain:
                 told = "told an error" if held.stage is Stage.ERROR else "ended its answer"
                 reply.fail(Failure.INCOMPLETE, f"{told} before any content", status)
                 return
-        first_byte_s = time.monotonic() - reply.record.started
-        reply.accept(first_byte_s)
+            reply.record.head_arrived(status)
         if self._options.hedge_after is HedgeAfter.P95:
-            self._all.delays.note(self._request.model, first_byte_s)
+            self._all.delays.note(self._request.model, time.monotonic() - reply.record.started)
 
     def _hold(self, answer: Answer) -> Held | None:
         """What to hold an answer back with; None if it goes at once, as it does where nobody else could be asked."""
         delivery = self._options.delivery
-        return must_hold(answer, delivery) if self._targets.are_left or delivery is Delivery.WHOLE else None
+        return must_hold(answer, delivery) if self.are_left or delivery is Delivery.WHOLE else None
 
     # When none could serve.
 
@@ -230,7 +230,7 @@ class _Chain:
             reply.close()
             name = reply.record.target.provider_name
             raise self._exhausted(UpstreamError("", provider=name, failure=reply.record.failure or Failure.BROKEN))
-        if self._is_chain:
+        if self._resolution.fallbacks:
             reply.advice = self._advice()
         return reply
 

@@ -31,9 +31,9 @@ class Reply:
         self._way = way
         self._is_judged = False
 
-    def accept(self, first_byte_s: float) -> None:
+    def accept(self) -> None:
         """It is an answer for the client."""
-        self._way.endpoint.answered(self._way.ticket, first_byte_s)
+        self._way.endpoint.answered(self._way.ticket, self.record.first_byte_s or 0.0)
 
     def fail(self, failure: Failure, reason: str, status: int = 0, retry_after_s: float | None = None) -> None:
         """It failed, and why."""
@@ -45,9 +45,9 @@ class Reply:
     def close(self, ending: Ending = Ending.CLIENT_GONE) -> None:
         """Give back all that it holds; its `ending` tells of the provider's health."""
         self.answer.close()
-        self.record.end()
         way = self._way
-        way.leave()
+        if way.template.limits:
+            way.leave()
         if self._is_judged:
             return
         self._is_judged = True

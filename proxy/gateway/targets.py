@@ -1,7 +1,7 @@
 """Which target is asked next: the resolution's order, less whom it makes no sense to ask now."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from proxy.errors import Failure, ProxyError, UnsupportedProtocolError, UpstreamError
 from proxy.routing import Resolution, RoutingTarget
@@ -61,7 +61,17 @@ class Targets:
         is_panic: whether all are known to be out of service.
     """
 
-    __slots__ = ("_budgets", "_call", "_health", "_options", "_silent", "_upstream", "_waiting", "is_panic")
+    __slots__ = (
+        "_budgets",
+        "_call",
+        "_health",
+        "_options",
+        "_resolution",
+        "_silent",
+        "_upstream",
+        "_waiting",
+        "is_panic",
+    )
 
     def __init__(
         self,
@@ -76,7 +86,8 @@ class Targets:
         self._budgets = budgets
         self._call = call
         self._options = resolution.options
-        self._waiting = [resolution.target, *resolution.fallbacks]
+        self._resolution = resolution
+        self._waiting: Sequence[RoutingTarget] = resolution.fallbacks
         self._silent: set[str] | tuple[()] = ()
         self.is_panic = False
 
@@ -90,7 +101,7 @@ class Targets:
 
         Raises `UnsupportedProtocolError` or `UpstreamError` if none can be asked this way at all.
         """
-        targets = tuple(self._waiting)
+        targets = (self._resolution.target, *self._waiting)
         refusal: ProxyError | None = None
         closed: list[tuple[RoutingTarget, RequestTemplate]] = []
         for position, target in enumerate(targets, 1):
@@ -101,14 +112,14 @@ class Targets:
                 continue
             endpoint = self._health.of(target)
             if ticket := endpoint.admit():
-                self._waiting = list(targets[position:])
+                self._waiting = targets[position:]
                 self._budgets[target.provider_name].deposit()
                 return Way(target, template, endpoint, ticket)
             closed.append((target, template))
         if not closed:
             raise refusal or AssertionError("a resolution without a target")
         # Refusing would be certain failure; who has rested longest may have recovered.
-        self._waiting = []
+        self._waiting = ()
         self.is_panic = True
         least_bad = self._health.least_bad([target for target, _ in closed])
         target, template = next(each for each in closed if each[0] == least_bad)
@@ -123,7 +134,7 @@ class Targets:
             self._silent = {*self._silent, failed.provider_name}
         context = _context(failed) if failure is Failure.CONTEXT_LENGTH else None
         while self._waiting:
-            target = self._waiting.pop(0)
+            target, *self._waiting = self._waiting
             if target.provider_name in self._silent or (context is not None and _context(target) <= context):
                 continue
             try:

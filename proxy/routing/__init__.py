@@ -10,6 +10,7 @@ from proxy.routing.config_table import ConfigRoutingTable
 from proxy.routing.dynamic_table import DynamicRoutingTable
 from proxy.routing.types import (
     ALWAYS_USABLE,
+    USUAL_OPTIONS,
     AdminRoutingTable,
     Affinity,
     Conditions,
@@ -28,6 +29,7 @@ from proxy.routing.types import (
 
 __all__ = [
     "ALWAYS_USABLE",
+    "USUAL_OPTIONS",
     "AdminRoutingTable",
     "Affinity",
     "Conditions",

@@ -14,6 +14,7 @@ __all__ = ["EndpointHealth", "Health", "HealthChange"]
 
 # A client can name any model id at a provider; what it makes up must not fill the memory.
 MOST_ENDPOINTS = 4096
+_MANY = MOST_ENDPOINTS // 2
 # For a trial that is under way: most answers begin within it.
 _TRIAL_S = 1.0
 
@@ -44,7 +45,7 @@ class Health:
         self._on_change = on_change
         self._clock = clock
         self._chance = chance
-        # The one that was asked last comes last.
+        # Once there are many, the one that was asked last comes last.
         self._endpoints: OrderedDict[tuple[str, str], EndpointHealth] = OrderedDict()
         self._troubled: set[EndpointHealth] = set()
 
@@ -71,7 +72,7 @@ class Health:
             if len(self._endpoints) >= MOST_ENDPOINTS:
                 self._make_room()
             endpoint = self._endpoints[key] = EndpointHealth(*key, self._changed, self._clock, self._chance)
-        else:
+        elif len(self._endpoints) > _MANY:
             self._endpoints.move_to_end(key)
         return endpoint
 

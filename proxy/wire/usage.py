@@ -25,6 +25,9 @@ class Tokens(NamedTuple):
     output: int | None
 
 
+_UNKNOWN = Tokens(None, None)
+
+
 class UsageWatch:
     """Watches the pieces of one answer go by.
 
@@ -49,6 +52,8 @@ class UsageWatch:
 
     def tokens(self) -> Tokens:
         """What was counted so far; of several counts the last is the one that holds."""
+        if self._last.rfind(_MARK) < 0:
+            return _UNKNOWN
         found_in, found_out = _counts(self._last)
         if (found_in is None or found_out is None) and self._first is not self._last:
             first_in, first_out = _counts(self._first)
