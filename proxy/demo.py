@@ -87,7 +87,7 @@ The same from Python, streamed:
           messages=[{{"role": "user", "content": "Where am I?"}}]):
       if chunk.choices: print(chunk.choices[0].delta.content or "", end="", flush=True)
 
-Now alpha falls ill. Its requests go to beta by themselves (look at x-pointsman-provider and -attempts with curl -i), and
+Now alpha falls ill. Its requests go to beta by themselves (curl -i shows x-pointsman-provider), and
 you switch the points for good:
   curl -X PUT {faults} -d '{{"error_rate": 1.0}}'
   curl {url}/admin/routes \\
