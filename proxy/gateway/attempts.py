@@ -195,8 +195,8 @@ class _Chain(Targets):
             return
         if status == 400:
             if self.are_left:
-                reply.first = await read_refusal(answer)
-                if says_prompt_too_long(reply.first):
+                reply.held = await read_refusal(answer)
+                if says_prompt_too_long(reply.held.body):
                     reply.fail(Failure.CONTEXT_LENGTH, "has too small a context for the prompt", status)
                     return
         elif status == 200 and (held := self._hold(answer)) is not None:
@@ -206,7 +206,7 @@ class _Chain(Targets):
                 error.failure = Failure.INCOMPLETE
                 reply.fail(Failure.INCOMPLETE, _reason(error), status)
                 raise error
-            reply.first = held.take()
+            reply.held = held
             if held.stage is not Stage.CONTENT:
                 told = "told an error" if held.stage is Stage.ERROR else "ended its answer"
                 reply.fail(Failure.INCOMPLETE, f"{told} before any content", status)

@@ -59,8 +59,13 @@ class Held:
         ):
             self.stage = Stage.ERROR
 
+    @property
+    def body(self) -> bytes:
+        """What is held so far."""
+        return b"".join(self._pieces)
+
     def take(self) -> bytes:
-        """What was held."""
+        """What was held, which is then no longer."""
         pieces, self._pieces = self._pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -99,8 +104,8 @@ def must_hold(answer: Answer, delivery: Delivery) -> Held | None:
     return Held(is_whole=is_whole, is_stream=is_stream) if is_stream or is_whole else None
 
 
-async def read_refusal(answer: Answer) -> bytes:
-    """The body of a short answer, as far as it tells why it is one; what was read is for the caller to pass on."""
+async def read_refusal(answer: Answer) -> Held:
+    """Hold the body of a short answer, as far as it tells why it is one."""
     held = Held(is_whole=True, is_stream=False)
     await held.collect(answer, inf)
-    return held.take()
+    return held

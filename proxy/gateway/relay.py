@@ -55,13 +55,13 @@ async def relay(
     outcome.status = message.status
     outcome.served_by = reply.record
     if message.is_complete:
-        body = reply.first + message.take()
+        body = reply.take()
         response.whole(message.status, message.reason, lines, body)
         outcome.body_bytes = len(body)
         outcome.usage = UsageWatch(body)
         outcome.ending = Ending.COMPLETE
         return
-    first = reply.first + message.take()
+    first = reply.take()
     response.begin(message.status, message.reason, lines, message.length, first)
     takes_events = _takes_events(message.head)
     stream = _Stream(answer, response, outcome, first, options.ping_s if takes_events else None)

@@ -1,6 +1,7 @@
 """An attempt that a provider has answered."""
 
 from proxy.errors import Failure
+from proxy.gateway.hold import Held
 from proxy.gateway.targets import Way
 from proxy.telemetry import Attempt, Ending
 from proxy.upstream import Answer
@@ -15,21 +16,26 @@ class Reply:
         way: how it was asked; it takes a place there.
 
     Attributes:
-        first: what was held back of the body.
+        held: what holds the body back, if anything does; what comes meanwhile goes there as well.
         failure: why another target should be asked instead; None if the answer is for the client.
         advice: for the last of several, all failed: whether the client should try again, and after how many seconds.
     """
 
-    __slots__ = ("_is_judged", "_way", "advice", "answer", "failure", "first", "record")
+    __slots__ = ("_is_judged", "_way", "advice", "answer", "failure", "held", "record")
 
     def __init__(self, answer: Answer, record: Attempt, way: Way) -> None:
         self.answer = answer
         self.record = record
-        self.first = b""
+        self.held: Held | None = None
         self.failure: Failure | None = None
         self.advice: tuple[bool, int] | None = None
         self._way = way
         self._is_judged = False
+
+    def take(self) -> bytes:
+        """All that is here of the body; to be called when it is passed on, and not before: more may come until then."""
+        rest = self.answer.message.take()
+        return rest if self.held is None else self.held.take() + rest
 
     def accept(self) -> None:
         """It is an answer for the client."""

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Coroutine
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -14,8 +14,8 @@ from proxy.gateway.hedge import hedged
 from proxy.gateway.reply import Reply
 from proxy.routing import RoutingTarget
 from tests.conftest import MakeProxy, url
-from tests.gateway.scripted_provider import Connection, ScriptedProvider
-from tests.gateway.test_failover import ASK, WELL
+from tests.gateway.scripted_provider import EVENTS, Connection, ScriptedProvider
+from tests.gateway.test_failover import ASK, DONE, WELL, WORD
 
 
 class Given:
@@ -114,3 +114,38 @@ async def test_each_attempt_has_its_own_failure(
     (line,) = [record.getMessage() for record in caplog.records if record.name == "pointsman.access"]
     attempts = json.loads(line)["attempts"]
     assert [(each["provider"], each["failure"]) for each in attempts] == [("a", "broken"), ("b", None)]
+
+
+@pytest.mark.parametrize("route", [{}, {"delivery": "whole"}])
+async def test_what_comes_as_the_winner_is_chosen_is_passed_on(
+    route: dict[str, object], make_proxy: MakeProxy, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream whose first content is here goes on while its reply is on the way to the request: nothing is lost."""
+    chosen = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.send(EVENTS)
+        await connection.send_chunk(WORD)
+        if not route:
+            await chosen.wait()
+        await connection.send_chunk(WORD.replace(b"well", b"more"))
+        await connection.send_chunk(DONE)
+        await connection.send_chunk(b"")
+
+    async def slowly_hedged(*arguments: Any) -> Reply:
+        reply = await hedged(*arguments)
+        chosen.set()
+        while not reply.answer.message.is_complete:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+        return reply
+
+    monkeypatch.setattr("proxy.gateway.attempts.hedged", slowly_hedged)
+    async with ScriptedProvider(script) as a, ScriptedProvider(script) as b:
+        proxy = await make_proxy(
+            providers={"a": a.section, "b": b.section},
+            models={
+                "m": {"hedge_after": 5, "endpoints": [{"provider": each, "model_id": "x"} for each in "ab"], **route}
+            },
+        )
+        async with http.post(url(proxy, "/v1/chat/completions"), json=ASK | {"stream": True}) as response:
+            assert await response.read() == WORD + WORD.replace(b"well", b"more") + DONE
