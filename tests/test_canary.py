@@ -197,6 +197,11 @@ async def test_no_secret_is_heard_of(access_log: str, sweep: Sweep, tmp_path: Pa
         await everything_an_operator_does(caller)
         sweep.hear("repr", [settings, proxy, str(proxy), vars(proxy), describe_settings(settings)])
 
+    # It does hear: lines, metrics, errors, and what else is told.
+    where = {where for where, _ in sweep.heard}
+    assert {"log pointsman.access", "log pointsman.alarms", "log pointsman.admin", "log pointsman.reload"} <= where
+    assert any("pointsman_requests_total" in what for _, what in sweep.heard)
+    assert len(sweep.errors) > 50
     assert sweep.leaks() == []
     for name, spy in spies.items():
         got = spy.got.decode("latin-1")

@@ -35,6 +35,7 @@ def show(report: Report) -> None:
     }
     print(f"objects that are more (before, warm, after): {grown}")
     print(f"still open: {report.left_open}")
+    print(f"clients that left: {dict(report.left_in)}")
     for end, count in sorted(report.ends.items()):
         print(f"{count:>8}  {end}")
     print(f"{len(report.faults)} faults")

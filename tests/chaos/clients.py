@@ -16,7 +16,7 @@ FORM_FIELDS = (
 )
 FORM_END = b"\r\n--XX--\r\n"
 HANDSHAKE = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
-MODELS = (b"up:m", b"up:m", b"chain", b"hedged", b"whole", b"limited", b"queues")
+MODELS = (b"up:m", b"up:m", b"chain", b"hedged", b"whole", b"limited", b"pooled", b"hedged queue")
 """What is asked for."""
 SAFE = frozenset({"none", "stream", "unframed", "says close", "close when idle", "garbage behind"})
 """Faults that the client of a single request needn't notice."""
@@ -126,6 +126,7 @@ class Client:
         writer.write(self._request())
         for _ in range(self._chance.randint(0, 10)):
             await asyncio.sleep(0)
+        await asyncio.sleep(self._chance.choice([0, 0.02, 0.1]))
         return await self._leave(writer)
 
     async def leaves_within_the_answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
@@ -191,7 +192,7 @@ class Client:
 
     async def talks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         """Open a WebSocket, and have it cut by either side."""
-        target = b"GET /v1/realtime?model=%b HTTP/1.1\r\n" % self._model()
+        target = b"GET /v1/realtime?model=%b HTTP/1.1\r\n" % self._model().replace(b" ", b"+")
         writer.write(target + self._marks() + HANDSHAKE + b"\r\n")
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 101"):

@@ -7,12 +7,19 @@ import random
 import socket
 import time
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 from proxy.app import Proxy
 from proxy.config import settings_from
+from proxy.telemetry import Ending, Outcome, Telemetry
+from proxy.upstream import breaker, budget
+from proxy.upstream.concurrency import ConcurrencyLimit
+from proxy.upstream.connection import Connection
+from proxy.upstream.pool import Pool
 from tests.chaos.clients import MANNERS, Client
 from tests.chaos.provider import FAULTS, FaultyProvider
 
@@ -37,6 +44,8 @@ class Report(NamedTuple):
     after: Census
     ends: Counter[str]
     """How the requests ended, by the client's manner."""
+    left_in: Counter[str]
+    """The phases in which clients left their requests; those that waited in a queue count twice."""
     faults: list[str]
     """What should not have happened: exceptions that nobody caught, errors in the log, wrong answers."""
     left_open: dict[str, float]
@@ -75,14 +84,59 @@ class _Errors(logging.Handler):
         self._faults.append(f"{record.getMessage()} {cause!r}")
 
 
+@contextmanager
+def _noting(left_in: Counter[str]) -> Iterator[None]:
+    """Count in which phases clients leave."""
+    record, enter, wait = Telemetry.record, ConcurrencyLimit.enter, Pool._wait
+
+    def note_record(telemetry: Telemetry, outcome: Outcome) -> None:
+        if outcome.ending is Ending.CLIENT_GONE:
+            left_in[_phase(outcome)] += 1
+        record(telemetry, outcome)
+
+    async def note_enter(limit: ConcurrencyLimit, limit_s: float | None = None) -> None:
+        try:
+            await enter(limit, limit_s)
+        except asyncio.CancelledError:
+            left_in["waiting for a place"] += limit._who == "limited"  # elsewhere, a hedge may have won
+            raise
+
+    async def note_wait(pool: Pool, limit_s: float) -> Connection | None:
+        try:
+            return await wait(pool, limit_s)
+        except asyncio.CancelledError:
+            left_in["waiting for a connection"] += 1
+            raise
+
+    with (
+        patch.object(Telemetry, "record", note_record),
+        patch.object(ConcurrencyLimit, "enter", note_enter),
+        patch.object(Pool, "_wait", note_wait),
+    ):
+        yield
+
+
+def _phase(outcome: Outcome) -> str:
+    open_attempts = [each for each in outcome.attempts if each.duration_s is None]
+    if not outcome.attempts:
+        return "within the body"
+    if outcome.served_by is not None:
+        return "within the answer"
+    if len(open_attempts) > 1:
+        return "with two attempts open"
+    held = any(attempt.status == 200 for attempt in outcome.attempts)
+    return "while the answer was held back" if held else "before the head"
+
+
 async def run(requests: int, seed: int = 0) -> Report:
     """Send that many requests, each with a client's manner and a provider's fault taken by chance."""
-    chance, faults, ends = random.Random(seed), list[str](), Counter[str]()
+    chance, faults, ends, left_in = random.Random(seed), list[str](), Counter[str](), Counter[str]()
     log, errors = logging.getLogger(), _Errors(faults)
     log.addHandler(errors)
     began = time.monotonic()
     try:
         async with AsyncExitStack() as stack:
+            stack.enter_context(_noting(left_in))
             with socket.socket() as unused:
                 unused.bind(("127.0.0.1", 0))
                 nobody = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
@@ -92,13 +146,18 @@ async def run(requests: int, seed: int = 0) -> Report:
             await _send(proxy, 0, requests // 5, chance, ends, faults)
             await _settle(proxy, provider, before)
             warm = await census()
+            # From here on no breaker opens: or hardly a request would find a second target to hedge or to hold for.
+            stack.enter_context(patch.multiple(breaker, FAILURES_IN_A_ROW=requests, WINDOW_RESULTS=requests))
+            stack.enter_context(patch.object(budget, "RESERVE_PER_S", 1000.0))
+            for provider_name in {endpoint.provider for endpoint in proxy._health.endpoints()}:
+                proxy._health.forget(provider_name)
             await _send(proxy, requests // 5, requests, chance, ends, faults)
             await _settle(proxy, provider, before)
             after = await census()
             left_open = _open(proxy, provider)
     finally:
         log.removeHandler(errors)
-    return Report(before, warm, after, ends, faults, left_open, time.monotonic() - began)
+    return Report(before, warm, after, ends, left_in, faults, left_open, time.monotonic() - began)
 
 
 def _sections(origin: str, nobody: str) -> dict[str, object]:
@@ -116,6 +175,7 @@ def _sections(origin: str, nobody: str) -> dict[str, object]:
             "up": up,
             "too": up,
             "limited": up | few,
+            "queue": up | few,
             "pooled": up | {"limits": {"keepalive_s": 0.5, "connections": 5, "waiting": 20}},
             "nobody": {"base_url": nobody},
         },
@@ -123,8 +183,9 @@ def _sections(origin: str, nobody: str) -> dict[str, object]:
             "chain": route("nobody", "up", "too"),
             "hedged": route("up", "too", hedge_after=0.01),
             "whole": route("up", "too", delivery="whole"),
-            "limited": route("limited", hedge_after="p95"),
-            "queues": route("limited", "pooled", strategy="load_balance", hedge_after=0.05),
+            "limited": route("limited"),
+            "pooled": route("pooled"),
+            "hedged queue": route("up", "queue", strategy="load_balance", hedge_after=0.01),
         },
     }
 
