@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentParser
 
 from proxy.app import event_loop
+from tests.chaos.clients import MANNERS
 from tests.chaos.run import Report, run
 
 
@@ -14,10 +15,13 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--loop", choices=["uvloop", "asyncio"], default="uvloop")
+    parser.add_argument(
+        "--manner", choices=MANNERS, action="append", help="only these, such as 'leaves while it waits'"
+    )
     options = parser.parse_args()
     factory = event_loop if options.loop == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        report = runner.run(run(options.requests, options.seed))
+        report = runner.run(run(options.requests, options.seed, options.manner or tuple(MANNERS)))
     show(report)
     is_clean = report.after[:2] == report.before[:2] and not any(report.left_open.values()) and not report.faults
     return 0 if is_clean else 1

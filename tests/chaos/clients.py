@@ -129,6 +129,13 @@ class Client:
         await asyncio.sleep(self._chance.choice([0, 0.02, 0.1]))
         return await self._leave(writer)
 
+    async def leaves_while_it_waits(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        """Send it to a provider that stalls, and lose patience."""
+        self._fault = self._chance.choice(["stall before head", "stall in preamble", "stall in stream"])
+        writer.write(self._request())
+        await asyncio.sleep(self._chance.uniform(0, 0.25))
+        return await self._leave(writer)
+
     async def leaves_within_the_answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         """Read the beginning of the answer."""
         writer.write(self._request())

@@ -27,6 +27,7 @@ FAULTS = (
     "garbage behind",
     "bad chunk",
     "stall before head",
+    "stall in preamble",
     "stall in stream",
     "answer unread",
 )
@@ -41,6 +42,7 @@ WHOLE = {
     "garbage behind": b"HTTP/1.1 200 OK\r\nLENGTH\r\n\r\nBODYHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned",
     "bad chunk": HEAD + b"zz\r\n",
     "reset after head": HEAD,
+    "stall in preamble": HEAD + b"9\r\n: hello\n\n\r\n",
 }
 
 

@@ -7,7 +7,7 @@ import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -128,8 +128,8 @@ def _phase(outcome: Outcome) -> str:
     return "while the answer was held back" if held else "before the head"
 
 
-async def run(requests: int, seed: int = 0) -> Report:
-    """Send that many requests, each with a client's manner and a provider's fault taken by chance."""
+async def run(requests: int, seed: int = 0, manners: Sequence[str] = tuple(MANNERS)) -> Report:
+    """Send that many requests, each with one of the clients' manners and a provider's fault taken by chance."""
     chance, faults, ends, left_in = random.Random(seed), list[str](), Counter[str](), Counter[str]()
     log, errors = logging.getLogger(), _Errors(faults)
     log.addHandler(errors)
@@ -143,7 +143,7 @@ async def run(requests: int, seed: int = 0) -> Report:
             provider = await stack.enter_async_context(FaultyProvider())
             proxy = await stack.enter_async_context(Proxy(settings_from(_sections(provider.origin, nobody))))
             before = await census()
-            await _send(proxy, 0, requests // 5, chance, ends, faults)
+            await _send(proxy, range(requests // 5), manners, chance, ends, faults)
             await _settle(proxy, provider, before)
             warm = await census()
             # From here on no breaker opens: or hardly a request would find a second target to hedge or to hold for.
@@ -151,7 +151,7 @@ async def run(requests: int, seed: int = 0) -> Report:
             stack.enter_context(patch.object(budget, "RESERVE_PER_S", 1000.0))
             for provider_name in {endpoint.provider for endpoint in proxy._health.endpoints()}:
                 proxy._health.forget(provider_name)
-            await _send(proxy, requests // 5, requests, chance, ends, faults)
+            await _send(proxy, range(requests // 5, requests), manners, chance, ends, faults)
             await _settle(proxy, provider, before)
             after = await census()
             left_open = _open(proxy, provider)
@@ -191,13 +191,18 @@ def _sections(origin: str, nobody: str) -> dict[str, object]:
 
 
 async def _send(
-    proxy: Proxy, first: int, end: int, chance: random.Random, ends: Counter[str], faults: list[str]
+    proxy: Proxy,
+    wanted: range,
+    manners: Sequence[str],
+    chance: random.Random,
+    ends: Counter[str],
+    faults: list[str],
 ) -> None:
-    numbers = iter(range(first, end))
+    numbers = iter(wanted)
 
     async def work() -> None:
         for number in numbers:
-            manner = chance.choice(list(MANNERS))
+            manner = chance.choice(manners)
             fault = chance.choice((*FAULTS, "refuse"))
             client = Client(proxy.address.host, proxy.address.port, number, fault, random.Random(number))
             try:
