@@ -82,6 +82,8 @@ class AnswerParser:
         self.stays_open = False
         self.received = 0
         self.reason = b""
+        # An answer that was failed over, or that a hedge lost with, is complete without anybody having taken it.
+        self.pieces.clear()
         self._asked_to_switch = may_switch
 
     def feed(self, data: bytes) -> None:

@@ -329,3 +329,21 @@ async def test_a_silent_stream_is_pinged(behind: Behind, http: aiohttp.ClientSes
         assert await response.content.readexactly(8) == b": ping\n\n"
         pinged.set()
         assert (await response.read()).endswith(DONE)
+
+
+async def test_an_answer_that_nobody_takes_stays_out_of_the_next(behind: Behind, http: aiohttp.ClientSession) -> None:
+    """The connection of an answer that was failed over is used again, but nothing of that answer is."""
+
+    async def recovers(connection: Connection) -> None:
+        await answer(503, b'{"error":"of another client"}')(connection)
+        await connection.read_until(b"hi")
+        await WELL(connection)
+
+    proxy = await behind(recovers, WELL)
+    assert (await ask(proxy, http))[2]["x-pointsman-provider"] == "b"
+
+    status, body, headers = await ask(proxy, http)
+
+    assert (status, body) == (200, b'{"said":"well"}')
+    assert headers["x-pointsman-provider"] == "a"
+    assert headers["x-pointsman-attempts"] == "1"
