@@ -127,7 +127,7 @@ class StreamedForm:
             form.close()
             raise AssertionError("a form without a model was closed")
         except BaseException:
-            await before.close()
+            before.close()
             raise
 
     def payload(self, model_id: str) -> Payload:
@@ -157,10 +157,10 @@ class StreamedForm:
             async for piece in self._after.pieces(kept):
                 yield piece
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Remove what was kept of the form."""
-        await self._before.close()
-        await self._after.close()
+        self._before.close()
+        self._after.close()
 
 
 class _Kept:
@@ -172,7 +172,7 @@ class _Kept:
 
     def __init__(self) -> None:
         self._file: IO[bytes] = SpooledTemporaryFile(max_size=_FORM_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by `close`
-        self._lock = asyncio.Lock()
+        self._working: asyncio.Future[bytes] | None = None
         self.size = 0
 
     async def add(self, pieces: Iterable[bytes]) -> None:
@@ -188,20 +188,19 @@ class _Kept:
             position += len(piece)
             yield piece
 
-    async def close(self) -> None:
-        """Remove them."""
-        async with self._lock:
+    def close(self) -> None:
+        """Remove them, once no thread needs them any more."""
+        if self._working is None or self._working.done():
             self._file.close()
+        else:
+            self._working.add_done_callback(lambda _: self._file.close())
 
     async def _undisturbed(self, work: Callable[..., bytes], *arguments: object) -> bytes:
         # A thread can't be cancelled, so whoever comes next has to wait for it.
-        async with self._lock:
-            working = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-            try:
-                return await asyncio.shield(working)
-            except asyncio.CancelledError:
-                await asyncio.wait([working])
-                raise
+        while self._working is not None and not self._working.done():
+            await asyncio.wait([self._working])
+        self._working = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+        return await asyncio.shield(self._working)
 
     def _append(self, data: bytes) -> bytes:
         self._file.seek(0, os.SEEK_END)

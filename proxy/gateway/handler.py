@@ -70,7 +70,7 @@ class Gateway:
             await self._forwarder.forward(request, response, call, body, resolution, outcome)
         finally:
             if isinstance(body, StreamedForm):
-                await body.close()
+                body.close()
 
 
 def _affinity(request: Request, body: ModelRequest, header: str | None) -> str:
