@@ -52,6 +52,8 @@ class Breaker:
         chance: a random number from 0 to 1.
 
     Attributes:
+        generation: the ticket of the last trial and of who began after it; what others tell is not about now.
+        is_closed: the usual case, told apart at the least cost.
         state: an open one whose time is over stays open until an attempt begins.
         open_until: when its time is over, by the clock.
         is_pausing: whether it is open since the provider asked for a pause.
@@ -62,13 +64,14 @@ class Breaker:
         "_bad_in_slot",
         "_chance",
         "_clock",
-        "_generation",
         "_good",
         "_good_in_slot",
         "_in_a_row",
         "_is_tried",
         "_openings",
         "_slot",
+        "generation",
+        "is_closed",
         "is_pausing",
         "open_until",
         "state",
@@ -78,9 +81,10 @@ class Breaker:
         self._clock = clock
         self._chance = chance
         self.state = BreakerState.CLOSED
+        self.is_closed = True
         self.open_until = 0.0
         self.is_pausing = False
-        self._generation = Ticket(1)
+        self.generation = Ticket(1)
         self._is_tried = False
         self._openings = 0
         self._forget_results()
@@ -88,46 +92,41 @@ class Breaker:
     @property
     def is_usable(self) -> bool:
         """Whether `admit` would let an attempt begin."""
-        if self.state is BreakerState.CLOSED:
+        if self.is_closed:
             return True
         return not self._is_tried and self._clock() >= self.open_until
 
     def admit(self) -> Ticket:
         """Let an attempt begin, or refuse it; the first after the open time is the trial."""
-        if self.state is BreakerState.CLOSED:
-            return self._generation
+        if self.is_closed:
+            return self.generation
         if not self.is_usable:
             return REFUSED
         self.state = BreakerState.HALF_OPEN
         self._is_tried = True
-        self._generation = Ticket(self._generation + 1)
-        return self._generation
+        self.generation = Ticket(self.generation + 1)
+        return self.generation
 
     def force(self) -> Ticket:
         """Let an attempt begin whatever the state."""
-        return self._generation if self.state is BreakerState.CLOSED else FORCED
-
-    def is_current(self, ticket: Ticket) -> bool:
-        """Whether the attempt began after the last trial did, or is it: what it tells is about now."""
-        return ticket == self._generation
+        return self.generation if self.is_closed else FORCED
 
     def answer(self, ticket: Ticket) -> None:
         """Note an attempt's first content; the trial's closes the breaker."""
-        if self.state is BreakerState.HALF_OPEN and ticket == self._generation:
+        if self.state is BreakerState.HALF_OPEN and ticket == self.generation:
             self._close()
 
     def succeed(self, ticket: Ticket) -> None:
         """Note that an attempt ended well."""
-        if ticket != self._generation:
+        if ticket != self.generation:
             return
-        if self.state is not BreakerState.CLOSED:
+        if not self.is_closed:
             self.answer(ticket)
             return
         # Only now has it closed properly: an endpoint that begins its answers and can't end them doesn't count as well.
         self._openings = 0
         self._in_a_row = 0
-        slot = self._now()
-        self._good_in_slot[slot] += 1
+        self._good_in_slot[self._now()] += 1
         self._good += 1
 
     def fail(self, ticket: Ticket, retry_after_s: float | None = None) -> str | None:
@@ -137,7 +136,7 @@ class Breaker:
             ticket: the attempt's.
             retry_after_s: how long the provider asked to be left alone.
         """
-        why = self._count() if ticket == self._generation else None
+        why = self._count() if ticket == self.generation else None
         cooldown_s = min(retry_after_s or 0.0, LONGEST_COOLDOWN_S)
         if why is not None:
             self._open(max(self._open_s(), cooldown_s), is_pause=cooldown_s > 0)
@@ -151,12 +150,12 @@ class Breaker:
 
     def abandon(self, ticket: Ticket) -> None:
         """Note that an attempt ended without telling anything; after a trial, the next may be one."""
-        if self.state is BreakerState.HALF_OPEN and ticket == self._generation:
+        if self.state is BreakerState.HALF_OPEN and ticket == self.generation:
             self._is_tried = False
 
     def recover(self) -> None:
         """Close: it is known from elsewhere that requests get through. What is under way tells nothing any more."""
-        self._generation = Ticket(self._generation + 1)
+        self.generation = Ticket(self.generation + 1)
         self._close()
 
     # How it is decided.
@@ -189,12 +188,14 @@ class Breaker:
 
     def _open(self, open_s: float, *, is_pause: bool) -> None:
         self.state = BreakerState.OPEN
+        self.is_closed = False
         self.is_pausing = is_pause
         self.open_until = self._clock() + open_s
         self._is_tried = False
 
     def _close(self) -> None:
         self.state = BreakerState.CLOSED
+        self.is_closed = True
         self.open_until = 0.0
         self.is_pausing = False
         self._is_tried = False
@@ -210,6 +211,8 @@ class Breaker:
     def _now(self) -> int:
         """The ring's slot for a result of now, after what is too old has left."""
         slot = int(self._clock()) // _SLOT_S
+        if slot == self._slot:
+            return slot % _SLOTS
         for passed in range(max(self._slot, slot - _SLOTS) + 1, slot + 1):
             index = passed % _SLOTS
             self._good -= self._good_in_slot[index]

@@ -110,11 +110,12 @@ class EndpointHealth:
 
     def admit(self) -> Ticket:
         """Begin an attempt, if one may begin: then its ticket is true, and it counts as in flight."""
-        if self._breaker.state is BreakerState.CLOSED:
+        breaker = self._breaker
+        if breaker.is_closed:
             self.in_flight += 1
-            return self._breaker.admit()
-        before = self._breaker.state
-        if ticket := self._breaker.admit():
+            return breaker.generation
+        before = breaker.state
+        if ticket := breaker.admit():
             self.in_flight += 1
             self._tell(before, "its time is over, and one request tries it")
         return ticket
@@ -127,7 +128,7 @@ class EndpointHealth:
     def answered(self, ticket: Ticket, first_byte_s: float) -> None:
         """An attempt's first content is here, this long after the attempt began."""
         breaker = self._breaker
-        if not breaker.is_current(ticket):
+        if ticket != breaker.generation:
             return
         now = self._clock()
         if first_byte_s >= self._first_byte_s:
@@ -136,7 +137,7 @@ class EndpointHealth:
             kept = exp((self._sampled_at - now) / DECAY_S)
             self._first_byte_s = self._first_byte_s * kept + first_byte_s * (1 - kept)
         self._sampled_at = now
-        if breaker.state is not BreakerState.CLOSED:
+        if not breaker.is_closed:
             before = breaker.state
             breaker.answer(ticket)
             self._tell(before, "it answers again")
@@ -146,7 +147,7 @@ class EndpointHealth:
         self.in_flight -= 1
         before = self._breaker.state
         self._breaker.succeed(ticket)
-        if before is not BreakerState.CLOSED:
+        if self._breaker.state is not before:
             self._tell(before, "it answers again")
 
     def fail(self, ticket: Ticket, failure: Failure, retry_after_s: float | None = None) -> None:
