@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 
 from proxy.config.settings import Concurrency
-from proxy.errors import UpstreamBusyError
+from proxy.errors import Failure, UpstreamBusyError
 
 
 class ConcurrencyLimit:
@@ -94,4 +94,4 @@ class ConcurrencyLimit:
     def _busy(self, reason: str) -> UpstreamBusyError:
         provider, _, model_id = self._who.partition(":")
         kind = "Endpoint" if model_id else "Provider"
-        return UpstreamBusyError(f"{kind} `{self._who}` {reason}", provider=provider)
+        return UpstreamBusyError(f"{kind} `{self._who}` {reason}", provider=provider, failure=Failure.BUSY)

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
+import pytest
 
+from proxy.upstream.breaker import FAILURES_IN_A_ROW
 from tests.conftest import MakeProxy, url
 from tests.gateway.scripted_provider import Connection, ScriptedProvider
 
@@ -53,10 +55,13 @@ async def test_a_swap_to_a_provider_that_is_away_is_no_error(
         assert response.status == 200
 
 
-async def test_no_more_connections_than_the_provider_may_have(
-    make_proxy: MakeProxy, http: aiohttp.ClientSession
+@pytest.mark.parametrize(
+    "bounds", [{"limits": {"connections": 1, "waiting": 0}}, {"concurrency": {"requests": 1, "waiting": 0}}]
+)
+async def test_no_more_at_once_than_the_provider_may_have(
+    bounds: dict[str, object], make_proxy: MakeProxy, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A request that finds all connections in use, and nobody may wait, is told to come again, by a 503."""
+    """A request that finds no place, and nobody may wait, is told to come again; the provider isn't sick for that."""
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def script(connection: Connection) -> None:
@@ -65,16 +70,17 @@ async def test_no_more_connections_than_the_provider_may_have(
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     async with ScriptedProvider(script) as provider:
-        limits = {"connections": 1, "waiting": 0}
-        proxy = await make_proxy(providers={"up": {**provider.section, "limits": limits}})
+        proxy = await make_proxy(providers={"up": {**provider.section, **bounds}})
         first = asyncio.create_task(http.post(url(proxy, "/v1/x"), json=ASK).__aenter__())
         await asked.wait()
-        async with http.post(url(proxy, "/v1/x"), json=ASK) as refused:
-            error = (await refused.json())["error"]
+        for _ in range(FAILURES_IN_A_ROW):
+            async with http.post(url(proxy, "/v1/x"), json=ASK) as refused:
+                error = (await refused.json())["error"]
+            assert (refused.status, refused.headers["Retry-After"], error["code"]) == (429, "1", "rate_limit_exceeded")
+            assert "all 1 are in use" in error["message"]
         go_on.set()
         served = await first
         served.release()
 
-    assert (refused.status, refused.headers["Retry-After"], error["code"]) == (429, "1", "rate_limit_exceeded")
-    assert "all 1 are in use" in error["message"]
     assert served.status == 200
+    assert "is left alone" not in caplog.text

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from proxy.config.settings import Concurrency
-from proxy.errors import UpstreamBusyError
+from proxy.errors import Failure, UpstreamBusyError
 from proxy.upstream.concurrency import ConcurrencyLimit
 
 
@@ -60,6 +60,7 @@ async def test_a_full_queue_refuses_at_once() -> None:
     await waiter
 
     assert (busy.value.status, busy.value.retry_after_s, busy.value.provider) == (429, 1, "up")
+    assert busy.value.failure is Failure.BUSY, "our own limit, which tells nothing of the endpoint"
 
 
 @pytest.mark.parametrize(("wait_s", "limit_s", "waited"), [(0.01, None, "0.01"), (9, 0.01, "0.01"), (0.01, 9, "0.01")])
