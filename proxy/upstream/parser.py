@@ -12,6 +12,7 @@ _HEAD_BYTES = 64 * 1024
 _HEAD_FIELDS = 256
 _BODILESS = frozenset({204, 304})
 _NO_HEAD = Head(())
+_LONG_HEAD = f"sent a head of more than {_HEAD_BYTES} bytes"
 _UNSAFE = "framed its answer in a way that is not safe to read"
 
 
@@ -109,7 +110,7 @@ class AnswerParser:
             self.stays_open = False
             raise InvalidAnswerError("sent an answer that is not valid HTTP") from error
         if not self.has_head and self.received > _HEAD_BYTES:
-            raise InvalidAnswerError(f"sent a head of more than {_HEAD_BYTES} bytes")
+            raise InvalidAnswerError(_LONG_HEAD)
 
     def end(self) -> bool:
         """Take the end of the connection; returns whether that completes the answer."""
@@ -143,6 +144,9 @@ class AnswerParser:
         status = self._parser.get_status_code()
         if len(self._fields) > _HEAD_FIELDS:
             raise InvalidAnswerError(f"sent a head of more than {_HEAD_FIELDS} fields")
+        # What came holds some of the body as well, so only a long one needs to be measured.
+        if self.received > _HEAD_BYTES and sum(len(name) + len(value) for name, _, value in self._fields) > _HEAD_BYTES:
+            raise InvalidAnswerError(_LONG_HEAD)
         if status < 200 and status != 101:
             self._is_interim = True
             return

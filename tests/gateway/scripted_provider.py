@@ -73,7 +73,7 @@ class ScriptedProvider:
             length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
             body = await reader.readexactly(int(length or 0))
             await self._script(Connection(reader, writer, body))
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):  # the last when the test is over
             pass
         finally:
             self._tasks.discard(task)

@@ -173,3 +173,13 @@ def test_any_split(data: st.DataObject, status: int, body: bytes, framing: str) 
 def test_answers_that_are_refused(head: bytes) -> None:
     """Doubtful framing, what is no HTTP/1.1, and heads without end."""
     assert parse([head]) == ("invalid",)
+
+
+@pytest.mark.parametrize("size", [1000, 200_000], ids=["in pieces", "at once"])
+def test_a_head_is_bounded_however_it_is_cut(size: int) -> None:
+    """Also where all of it comes at once; a long body right behind a short head is none of it."""
+    head, end = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n", b"\r\n" + b"x" * 100_000
+    long, short = head + b"X: %b\r\n" % (b"x" * 100_000) + end, head + end
+
+    assert parse([long[n : n + size] for n in range(0, len(long), size)]) == ("invalid",)
+    assert parse([short[n : n + size] for n in range(0, len(short), size)])[0] == 200
