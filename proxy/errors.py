@@ -149,7 +149,7 @@ class UpstreamError(ProxyError):
     """A provider could not be reached or broke off.
 
     Args:
-        message: what happened, without secrets.
+        reason: what happened, as the end of a sentence that begins with the provider; without secrets.
         provider: the provider's name.
         failure: the kind of it.
         is_stale: whether it was a pooled connection that the provider had closed by all appearances before the request
@@ -161,9 +161,10 @@ class UpstreamError(ProxyError):
     code = "upstream_error"
 
     def __init__(
-        self, message: str, *, provider: str, failure: Failure = Failure.BROKEN, is_stale: bool = False
+        self, reason: str, *, provider: str, failure: Failure = Failure.BROKEN, is_stale: bool = False
     ) -> None:
-        super().__init__(message)
+        super().__init__(f"Provider `{provider}` {reason}.")
+        self.reason = reason
         self.provider = provider
         self.failure = failure
         self.is_stale = is_stale

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-# Half a millisecond's worth; gathering more than a peer takes in one waking saves nothing.
+# A bound on how late the first of them can be; the number is a guess that no measurement has contradicted.
 MOST_WAITING = 32
 
 

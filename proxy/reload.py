@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from proxy.admin import Reloaded
@@ -63,8 +62,12 @@ class Reloader:
                 if await asyncio.to_thread(_stamp, self._current.settings.source) == self._seen:
                     continue
             self._is_wanted.clear()
-            with suppress(ConfigError):  # its faults have been logged
+            try:
                 await self.reload()
+            except ConfigError:
+                pass  # its faults have been logged
+            except Exception:  # noqa: BLE001 - a fault of ours must not end all later reloads
+                _log.exception("The configuration was not reloaded, nothing has changed")
 
     async def reload(self) -> Reloaded:
         """Put in force what the configuration says now; raises `ConfigError` if it can't be, and changes nothing."""

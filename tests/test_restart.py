@@ -4,10 +4,9 @@ import asyncio
 import json
 import signal
 import socket
-import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +18,7 @@ from proxy.config import settings_from
 from proxy.simulator import StrawProvider
 from tests.conftest import MakeProxy, provider_section
 from tests.gateway.raw_client import GET, connect, read_answer, rest
+from tests.test_program import program
 
 Serve = Callable[[], Awaitable[Process]]
 CLIENTS = 12
@@ -109,29 +109,15 @@ async def serve(tmp_path: Path, straw: StrawProvider) -> AsyncIterator[tuple[str
         async with AsyncExitStack() as stack:
 
             async def start() -> Process:
-                process = await stack.enter_async_context(_process(config))
+                process = await stack.enter_async_context(
+                    program("serve", "--log-level", "error", "--config", str(config))
+                )
                 assert process.stdout is not None
                 async with asyncio.timeout(20):
                     assert address.encode() in await process.stdout.readline()
                 return process
 
             yield f"http://{address}", start
-
-
-@asynccontextmanager
-async def _process(config: Path) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "proxy", "serve", "--log-level", "error", "--config", str(config)),
-        stdout=PIPE,
-        env={"PATH": "/usr/bin:/bin"},
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def test_a_restart_under_load_loses_no_request(serve: tuple[str, Serve]) -> None:

@@ -22,6 +22,7 @@ from proxy.config.settings import (
     Delivery,
     HedgeAfter,
     Limits,
+    ModelFacts,
     Probe,
     RouteStrategy,
     Seconds,
@@ -90,8 +91,8 @@ class EndpointEntry(msgspec.Struct, frozen=True):
     max_input_tokens: Count | None = None
 
 
-class ModelEntry(msgspec.Struct, frozen=True):
-    """A model's route, and what is known of the model for discovery."""
+class ModelEntry(ModelFacts, frozen=True):
+    """A model's route, and what is known of the model."""
 
     endpoints: tuple[EndpointEntry, ...]
     strategy: RouteStrategy = RouteStrategy.PRIORITY
@@ -100,13 +101,7 @@ class ModelEntry(msgspec.Struct, frozen=True):
     hedge_after: Delay | None = None
     ping_s: Seconds | None = None
     sticky_header: HeaderName | None = None
-    timeouts: SomeTimeouts = {}
-    name: str | None = None
-    description: str | None = None
-    max_input_tokens: Count | None = None
-    max_output_tokens: Count | None = None
-    input_modalities: tuple[str, ...] = ()
-    output_modalities: tuple[str, ...] = ()
+    timeouts: SomeTimeouts = {}  # noqa: RUF012 - msgspec copies it
 
 
 class Document(msgspec.Struct, frozen=True):

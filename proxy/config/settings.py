@@ -216,18 +216,23 @@ class Endpoint(msgspec.Struct, frozen=True):
     overrides: EndpointOverrides | None = None
 
 
-class Model(msgspec.Struct, frozen=True):
-    """A config route, and what is known of the model for discovery."""
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a model, for discovery. Limits are in tokens."""
 
-    endpoints: tuple[Endpoint, ...]
-    strategy: RouteStrategy = RouteStrategy.PRIORITY
-    options: RouteOptions = RouteOptions()
     name: str | None = None
     description: str | None = None
     max_input_tokens: Count | None = None
     max_output_tokens: Count | None = None
     input_modalities: tuple[str, ...] = ()
     output_modalities: tuple[str, ...] = ()
+
+
+class Model(ModelFacts, frozen=True):
+    """A config route, and what is known of the model."""
+
+    endpoints: tuple[Endpoint, ...]
+    strategy: RouteStrategy = RouteStrategy.PRIORITY
+    options: RouteOptions = RouteOptions()
 
 
 class AccessLog(StrEnum):

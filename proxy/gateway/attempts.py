@@ -8,9 +8,9 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from functools import partial
-from typing import NamedTuple
+from math import inf
 
 from proxy.config import Delivery, HedgeAfter
 from proxy.errors import Failure, UpstreamError
@@ -21,12 +21,8 @@ from proxy.gateway.reply import Reply
 from proxy.gateway.targets import Targets, Way, name_of
 from proxy.routing import USUAL_OPTIONS, Resolution, RoutingTarget
 from proxy.telemetry import Alarms, Outcome
-from proxy.upstream import Answer, Health, RequestTemplate, RetryBudget, Upstream
-from proxy.wire import Call, Head, Stage, says_prompt_too_long
-from proxy.wire import retry_after_s as asked_retry_after_s
-
-Send = Callable[[RequestTemplate, str, float, bool], Awaitable[Answer]]
-"""Sends a request by its template, with a model id, until a time, over a fresh connection or not."""
+from proxy.upstream import Answer, Health, RetryBudget, Upstream
+from proxy.wire import Call, Head, Stage, asked_pause_s, says_prompt_too_long
 
 _FAILURES = {
     401: Failure.UNAUTHORIZED,
@@ -46,26 +42,6 @@ _OURS = frozenset({Failure.UNAUTHORIZED, Failure.FORBIDDEN, Failure.NOT_FOUND})
 _BACKOFF_S = 0.025
 
 
-class Request(NamedTuple):
-    """What there is to be sent.
-
-    Attributes:
-        model: the name that the client asked for.
-        head: the client's header fields.
-        call: what it asks for.
-        send: sends it.
-        can_hedge: whether it can be sent twice at a time.
-        waits_s: how long the client waits for the first byte.
-    """
-
-    model: str
-    head: Head
-    call: Call
-    send: Send
-    can_hedge: bool
-    waits_s: float
-
-
 class Attempts:
     """What the attempts of all requests have in common.
 
@@ -82,28 +58,49 @@ class Attempts:
         self.delays = HedgeDelays()
         self.alarms = Alarms()
 
-    def reply(self, request: Request, resolution: Resolution, outcome: Outcome) -> Awaitable[Reply]:
-        """The reply to pass on: an answer, or the last provider's own error.
 
-        The caller closes it. Raises `UpstreamError` if the last provider gave no answer, `UnsupportedProtocolError` if
-        none can be asked this way.
-        """
-        return _Chain(self, request, resolution, outcome).run()
+class Chain(Targets):
+    """One request's attempts at its targets.
 
+    Args:
+        common: what the attempts of all requests have in common.
+        call: what is asked for.
+        head: the client's header fields.
+        resolution: whom to ask.
+        outcome: the request's record.
 
-class _Chain(Targets):
-    """One request's attempts at its targets."""
+    Attributes:
+        can_hedge: whether the request can be sent twice at a time.
+        waits_s: how long the client waits for the first byte.
+    """
 
-    __slots__ = ("_all", "_outcome", "_request")
+    __slots__ = ("_all", "_outcome", "can_hedge", "head", "waits_s")
 
-    def __init__(self, common: Attempts, request: Request, resolution: Resolution, outcome: Outcome) -> None:
-        super().__init__(common.upstream, common.health, common.budgets, request.call, resolution)
+    def __init__(self, common: Attempts, call: Call, head: Head, resolution: Resolution, outcome: Outcome) -> None:
+        super().__init__(common.upstream, common.health, common.budgets, call, resolution)
+        self.head = head
         self._all = common
-        self._request = request
         self._outcome = outcome
+        self.can_hedge = False
+        self.waits_s = inf
 
-    async def run(self) -> Reply:
-        """Go from target to target."""
+    def send(self, upstream: Upstream, way: Way, until: float, *, fresh: bool) -> Awaitable[Answer]:
+        """Send the request to one target.
+
+        Args:
+            upstream: the connections to the providers.
+            way: whom to ask, and how.
+            until: when the head of the answer must be here, by the event loop's clock.
+            fresh: whether to do it on a new connection.
+        """
+        raise NotImplementedError
+
+    async def reply(self) -> Reply:
+        """The reply to pass on: an answer, or the last provider's own error; the caller closes it.
+
+        Raises `UpstreamError` if the last provider gave no answer, `UnsupportedProtocolError` if none can be asked this
+        way.
+        """
         way = self.first()
         if self.is_panic:
             self._outcome.is_panic = True
@@ -111,10 +108,10 @@ class _Chain(Targets):
         hedge_after = self._options.hedge_after
         while True:
             try:
-                if hedge_after is None or not self._request.can_hedge:
+                if hedge_after is None or not self.can_hedge:
                     reply = await self._attempt(way)
                 else:
-                    delay_s = self._all.delays.delay_s(self._request.model, hedge_after)
+                    delay_s = self._all.delays.delay_s(self._outcome.model or "", hedge_after)
                     reply = await hedged(self._attempt(way), delay_s, partial(self._hedge, way))
             except UpstreamError as error:
                 following = self._following(error.failure, way.target)
@@ -130,12 +127,12 @@ class _Chain(Targets):
             way = following
 
     def _following(self, failure: Failure, failed: RoutingTarget) -> Way | None:
-        is_in_time = time.monotonic() < self._outcome.started + self._request.waits_s
+        is_in_time = time.monotonic() < self._outcome.started + self.waits_s
         return self.following(failure, failed) if is_in_time else None
 
     def _hedge(self, slow: Way) -> Coroutine[None, None, Reply] | None:
         """An attempt at the next target beside a slow one, if one may be made."""
-        way = self._following(Failure.TIMEOUT, slow.target)
+        way = self.next_way(slow.target)
         return None if way is None else self._attempt(way)
 
     # One target.
@@ -146,22 +143,22 @@ class _Chain(Targets):
         Raises `UpstreamError` where it gives no answer, or one that breaks off while it is held back.
         """
         record = self._outcome.begin(way.target)
-        until = self._outcome.started + min(way.template.timeouts.total_s, self._request.waits_s)
+        until = self._outcome.started + min(way.template.timeouts.total_s, self.waits_s)
         try:
             if way.template.limits:
                 await way.enter(until)
             try:
-                answer = await self._request.send(way.template, way.target.model_id, until, False)  # noqa: FBT003 - see Send
+                answer = await self.send(self._upstream, way, until, fresh=False)
             except UpstreamError as error:
                 if not error.is_stale or not self._all.budgets[way.target.provider_name].withdraw():
                     raise
                 # The provider had closed the resting connection, by all appearances before it had read this.
-                record.fail(error.failure, _reason(error))
+                record.fail(error.failure, error.reason)
                 record = self._outcome.begin(way.target)
                 await asyncio.sleep(random.random() * _BACKOFF_S)  # noqa: S311 - no secret
-                answer = await self._request.send(way.template, way.target.model_id, until, True)  # noqa: FBT003
+                answer = await self.send(self._upstream, way, until, fresh=True)
         except UpstreamError as error:
-            record.fail(error.failure, _reason(error))
+            record.fail(error.failure, error.reason)
             way.endpoint.fail(way.ticket, error.failure)
             way.leave()
             raise
@@ -172,8 +169,8 @@ class _Chain(Targets):
         reply = Reply(answer, record, way)
         status = answer.message.status
         record.head_arrived(status)
-        # Where nobody else could be asked, all goes at once.
-        if status != 200 or self.are_left or self._options is not USUAL_OPTIONS:
+        # A lone endpoint's answer goes at once: nobody else could be asked.
+        if status != 200 or self._resolution.fallbacks or self._options is not USUAL_OPTIONS:
             try:
                 await self._judge(reply, way.target, until)
             except BaseException:
@@ -188,37 +185,46 @@ class _Chain(Targets):
         answer = reply.answer
         status = answer.message.status
         if (failure := _FAILURES.get(status)) is not None:
-            reply.fail(failure, f"answered with {status}", status, asked_retry_after_s(answer.message.head))
+            reply.fail(failure, f"answered with {status}", status, asked_pause_s(answer.message.head))
             if failure in _OURS:
                 said = f"answers with {status}: its key or the model id is wrong here, not the request"
                 self._all.alarms.ring(name_of(target), said)
             return
         if status == 400:
             if self.are_left:
-                reply.held = await read_refusal(answer)
+                reply.held = await read_refusal(answer, until)
                 if says_prompt_too_long(reply.held.body):
                     reply.fail(Failure.CONTEXT_LENGTH, "has too small a context for the prompt", status)
                     return
         elif status == 200 and (held := self._hold(answer)) is not None:
             await held.collect(answer, until)
-            if held.broken is not None:
-                error = answer.explain(held.broken)
-                error.failure = Failure.INCOMPLETE
-                reply.fail(Failure.INCOMPLETE, _reason(error), status)
+            if held.broken is not None or held.stage is Stage.PREAMBLE:
+                error = self._incomplete(answer, held, target)
+                reply.fail(Failure.INCOMPLETE, error.reason, status)
                 raise error
             reply.held = held
-            if held.stage is not Stage.CONTENT:
-                told = "told an error" if held.stage is Stage.ERROR else "ended its answer"
-                reply.fail(Failure.INCOMPLETE, f"{told} before any content", status)
+            if held.stage is Stage.ERROR:
+                reply.fail(Failure.INCOMPLETE, "told an error instead of its answer", status)
                 return
             reply.record.head_arrived(status)
         if self._options.hedge_after is HedgeAfter.P95:
-            self._all.delays.note(self._request.model, time.monotonic() - reply.record.started)
+            self._all.delays.note(self._outcome.model or "", time.monotonic() - reply.record.started)
+
+    def _incomplete(self, answer: Answer, held: Held, target: RoutingTarget) -> UpstreamError:
+        if held.broken is None:
+            error = UpstreamError("ended its answer before any content", provider=target.provider_name)
+        else:
+            error = answer.explain(held.broken)
+        error.failure = Failure.INCOMPLETE
+        return error
 
     def _hold(self, answer: Answer) -> Held | None:
-        """What to hold an answer back with; None if it goes at once, as it does where nobody else could be asked."""
-        delivery = self._options.delivery
-        return must_hold(answer, delivery) if self.are_left or delivery is Delivery.WHOLE else None
+        """What to hold an answer back with; None if it goes at once."""
+        return (
+            must_hold(answer, self._options.delivery)
+            if self._resolution.fallbacks or self._options.delivery is Delivery.WHOLE
+            else None
+        )
 
     # When none could serve.
 
@@ -226,10 +232,14 @@ class _Chain(Targets):
         """The last provider's own error, unless it is about us while the others had better reasons."""
         outcome = self._outcome
         outcome.failure = reply.failure
-        if reply.failure in _OURS and len({attempt.failure for attempt in outcome.attempts}) > 1:
+        if (
+            reply.failure is not None
+            and reply.failure in _OURS
+            and len({attempt.failure for attempt in outcome.attempts}) > 1
+        ):
             reply.close()
             name = reply.record.target.provider_name
-            raise self._exhausted(UpstreamError("", provider=name, failure=reply.record.failure or Failure.BROKEN))
+            raise self._exhausted(UpstreamError(f"{reply.record.reason}", provider=name, failure=reply.failure))
         if self._resolution.fallbacks:
             reply.advice = self._advice()
         return reply
@@ -242,7 +252,7 @@ class _Chain(Targets):
             ways = "; ".join(
                 f"{each.target.provider_name} {each.reason} ({each.duration_s or 0:.2f} s)" for each in attempts
             )
-            last.message = f"None of {len(attempts)} attempts for `{self._request.model}` succeeded: {ways}."
+            last.message = f"None of {len(attempts)} attempts for `{self._outcome.model}` succeeded: {ways}."
         last.attempts = len(attempts)
         last.should_retry, last.retry_after_s = self._advice()
         return last
@@ -252,8 +262,4 @@ class _Chain(Targets):
         attempts = self._outcome.attempts
         failures = [attempt.failure for attempt in attempts if attempt.failure is not None]
         wait_s = self._all.health.retry_after_s([attempt.target for attempt in attempts])
-        return is_retry_worthwhile(failures, self._request.head), retry_after_s(wait_s)
-
-
-def _reason(error: UpstreamError) -> str:
-    return error.message.removeprefix(f"Provider `{error.provider}` ").removesuffix(".")
+        return is_retry_worthwhile(failures, self.head), retry_after_s(wait_s)

@@ -1,20 +1,22 @@
 """One request's way to a provider, and the answer's way back."""
 
+from collections.abc import Awaitable
 from functools import lru_cache
 from urllib.parse import quote
 
 from proxy.config import Current
-from proxy.gateway.attempts import Attempts
-from proxy.gateway.attempts import Request as Sendable
+from proxy.gateway.attempts import Attempts, Chain
 from proxy.gateway.body import ModelRequest
 from proxy.gateway.patience import client_waits_s
 from proxy.gateway.relay import relay
 from proxy.gateway.reply import Reply
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
+from proxy.gateway.targets import Way
 from proxy.routing import Resolution
 from proxy.telemetry import Outcome
-from proxy.wire import Call
+from proxy.upstream import Answer, Upstream
+from proxy.wire import Call, Head
 
 # RFC 9110 §5.5: what may stand in a field value; other characters of a model id go percent-encoded.
 _FIELD_VALUE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
@@ -46,20 +48,31 @@ class Forwarder:
         Raises `UnsupportedProtocolError` if no target's provider can be asked this way, and `UpstreamError` if none
         gives an answer.
         """
-        head, send = request.head, self._attempts.upstream.send
-        sendable = Sendable(
-            body.model,
-            head,
-            call,
-            lambda template, model_id, until, fresh: send(template, head, body.payload(model_id), until, fresh=fresh),
-            body.can_hedge,
-            client_waits_s(head, self._current.settings.server.deadline_header),
-        )
-        reply = await self._attempts.reply(sendable, resolution, outcome)
+        chain = _Posting(self._attempts, call, request.head, resolution, outcome, body)
+        chain.waits_s = client_waits_s(request.head, self._current.settings.server.deadline_header)
+        reply = await chain.reply()
         try:
             await relay(reply, response, added_lines(reply, resolution, outcome), call, resolution.options, outcome)
         finally:
             reply.close(outcome.ending)
+
+
+class _Posting(Chain):
+    """A request with a body."""
+
+    __slots__ = ("_body",)
+
+    def __init__(
+        self, common: Attempts, call: Call, head: Head, resolution: Resolution, outcome: Outcome, body: ModelRequest
+    ) -> None:
+        super().__init__(common, call, head, resolution, outcome)
+        self._body = body
+        self.can_hedge = body.can_hedge
+
+    def send(self, upstream: Upstream, way: Way, until: float, *, fresh: bool) -> Awaitable[Answer]:
+        """See `Chain`."""
+        payload = self._body.payload(way.target.model_id)
+        return upstream.send(way.template, self.head, payload, until, fresh=fresh)
 
 
 def added_lines(reply: Reply, resolution: Resolution, outcome: Outcome) -> bytes:

@@ -5,11 +5,10 @@ bounded in bytes, the first in time as well: who keeps announcing an answer with
 """
 
 import asyncio
-from math import inf
 
 from proxy.config import Delivery
 from proxy.upstream import Answer
-from proxy.wire import Preamble, Stage, ends_in_error
+from proxy.wire import Preamble, Stage, ends_in_error, has_plain_events
 
 # Announcements take a few hundred bytes. OpenAI's repeat the request's instructions and tools, so they may take more.
 _PREAMBLE_BYTES = 256 * 1024
@@ -94,18 +93,12 @@ class Held:
 
 def must_hold(answer: Answer, delivery: Delivery) -> Held | None:
     """What to hold a successful answer with; None if it can go at once."""
-    head = answer.message.head
-    # What is compressed can't be looked into.
-    is_stream = (
-        head.values.get(b"content-type", b"").startswith(b"text/event-stream")
-        and b"content-encoding" not in head.values
-    )
-    is_whole = delivery is Delivery.WHOLE
+    is_stream, is_whole = has_plain_events(answer.message.head), delivery is Delivery.WHOLE
     return Held(is_whole=is_whole, is_stream=is_stream) if is_stream or is_whole else None
 
 
-async def read_refusal(answer: Answer) -> Held:
+async def read_refusal(answer: Answer, until: float) -> Held:
     """Hold the body of a short answer, as far as it tells why it is one."""
     held = Held(is_whole=True, is_stream=False)
-    await held.collect(answer, inf)
+    await held.collect(answer, until)
     return held

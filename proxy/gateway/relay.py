@@ -17,10 +17,10 @@ from proxy.wire import (
     BOUNDARY_BYTES,
     NOT_RETURNED,
     Call,
-    Head,
     UsageWatch,
     ends_event,
     error_event,
+    has_plain_events,
 )
 
 _PING = b": ping\n\n"
@@ -63,7 +63,7 @@ async def relay(
         return
     first = reply.take()
     response.begin(message.status, message.reason, lines, message.length, first)
-    takes_events = _takes_events(message.head)
+    takes_events = has_plain_events(message.head)
     stream = _Stream(answer, response, outcome, first, options.ping_s if takes_events else None)
     try:
         broken = await stream.over
@@ -151,9 +151,3 @@ class _Stream:
             self._response.end()
         if not self.over.done():
             self.over.set_result(error)
-
-
-def _takes_events(head: Head) -> bool:
-    """Whether an event can be added: it is understood only in a stream of plain ones."""
-    is_event_stream = head.text(b"content-type").startswith("text/event-stream")
-    return is_event_stream and b"content-encoding" not in head.values

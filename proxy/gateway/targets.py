@@ -67,7 +67,6 @@ class Targets:
         "_health",
         "_options",
         "_resolution",
-        "_silent",
         "_upstream",
         "_waiting",
         "is_panic",
@@ -88,7 +87,6 @@ class Targets:
         self._options = resolution.options
         self._resolution = resolution
         self._waiting: Sequence[RoutingTarget] = resolution.fallbacks
-        self._silent: set[str] | tuple[()] = ()
         self.is_panic = False
 
     @property
@@ -128,22 +126,25 @@ class Targets:
 
     def following(self, failure: Failure, failed: RoutingTarget) -> Way | None:
         """The next target that may be tried after this failure, if one may."""
-        if failure not in self._options.failover_on or not self._waiting:
+        if failure not in self._options.failover_on:
             return None
         if failure is Failure.TIMEOUT:
-            self._silent = {*self._silent, failed.provider_name}
-        context = _context(failed) if failure is Failure.CONTEXT_LENGTH else None
+            self._waiting = [each for each in self._waiting if each.provider_name != failed.provider_name]
+        elif failure is Failure.CONTEXT_LENGTH:
+            self._waiting = [each for each in self._waiting if _context(each) > _context(failed)]
+        return self.next_way(failed)
+
+    def next_way(self, before: RoutingTarget) -> Way | None:
+        """The next target that is well, as an extra attempt at the cost of the one before."""
         while self._waiting:
             target, *self._waiting = self._waiting
-            if target.provider_name in self._silent or (context is not None and _context(target) <= context):
-                continue
             try:
                 template = self._upstream.template(target, self._call)
             except (UnsupportedProtocolError, UpstreamError):
                 continue
             endpoint = self._health.of(target)
             if ticket := endpoint.admit():
-                if self._budgets[failed.provider_name].withdraw():
+                if self._budgets[before.provider_name].withdraw():
                     return Way(target, template, endpoint, ticket)
                 endpoint.abandon(ticket)
                 return None

@@ -5,18 +5,19 @@ close codes pass through unread, and a refusal is the provider's own answer.
 """
 
 import asyncio
-from math import inf
+from collections.abc import Awaitable
+from functools import partial
 
 from proxy.errors import NotFoundError
-from proxy.gateway.attempts import Attempts
-from proxy.gateway.attempts import Request as Sendable
+from proxy.gateway.attempts import Attempts, Chain
 from proxy.gateway.forwarder import added_lines
 from proxy.gateway.relay import relay
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
+from proxy.gateway.targets import Way
 from proxy.routing import DynamicRoutingTable
 from proxy.telemetry import Ending, Outcome
-from proxy.upstream import Answer
+from proxy.upstream import Answer, Upstream
 from proxy.wire import NOT_RETURNED, Head, ModelPlace, parse_call
 
 # In a browser, where it can set no header, OpenAI's SDK hands over its key as a subprotocol.
@@ -46,18 +47,10 @@ class Tunneller:
         if call.place is not ModelPlace.QUERY or call.model is None:
             raise NotFoundError("There is a WebSocket only at /v1/realtime?model=….")
         outcome.model = call.model
-        resolution = await self._table.resolve(call.model)
+        resolution = await self._table.resolve(call.model, partial(_affinity, request))
         outcome.source, outcome.revision = resolution.source, resolution.revision
-        head, connect = _without_credential(request.head), self._attempts.upstream.connect
-        handshake = Sendable(
-            call.model,
-            head,
-            call,
-            lambda template, _, until, fresh: connect(template, head, until, fresh=fresh),
-            can_hedge=False,
-            waits_s=inf,
-        )
-        reply = await self._attempts.reply(handshake, resolution, outcome)
+        head = _without_credential(request.head)
+        reply = await _Handshake(self._attempts, call, head, resolution, outcome).reply()
         answer = reply.answer
         try:
             added = added_lines(reply, resolution, outcome)
@@ -71,6 +64,21 @@ class Tunneller:
             await _tunnel(request, response, answer, outcome)
         finally:
             reply.close(outcome.ending)
+
+
+class _Handshake(Chain):
+    """A request for a WebSocket."""
+
+    __slots__ = ()
+
+    def send(self, upstream: Upstream, way: Way, until: float, *, fresh: bool) -> Awaitable[Answer]:
+        """See `Chain`."""
+        return upstream.connect(way.template, self.head, until, fresh=fresh)
+
+
+def _affinity(request: Request, header: str | None) -> str:
+    """What tells which requests belong together: the route's header; there is no body to go by."""
+    return "" if header is None else request.head.text(header.lower().encode())
 
 
 async def _tunnel(request: Request, response: Response, answer: Answer, outcome: Outcome) -> None:

@@ -33,7 +33,8 @@ class Route:
         self.strategy = strategy
         self.targets = targets
         self.weights = weights
-        self.options = options
+        # Told apart by identity with each request.
+        self.options = USUAL_OPTIONS if options == USUAL_OPTIONS else options
         self.choose = STRATEGIES[strategy](targets, weights, conditions, options.sticky_header)
 
     def equals(self, other: "Route") -> bool:

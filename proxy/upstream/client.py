@@ -86,7 +86,7 @@ class Answer:
         name = self._template.origin.provider.name
         if isinstance(error, BrokenError):
             return _upstream_error(name, error)
-        return UpstreamError(f"Provider `{name}` could not be sent all of the request.", provider=name)
+        return UpstreamError("could not be sent all of the request", provider=name)
 
     async def write(self, data: bytes) -> None:
         """Send bytes of the protocol that a 101 switched to, no faster than the provider takes them."""
@@ -165,6 +165,8 @@ class Upstream:
             for protocol, settings in provider.protocols.items()
         }
         self._providers, self._tls = providers, tls
+        # Those of former settings go once nobody is there; who is still wanted is made anew.
+        self._limits = {key: limit for key, limit in self._limits.items() if limit.in_use}
         self._kept_template.cache_clear()
 
     def provider(self, name: str) -> Provider | None:
@@ -195,7 +197,7 @@ class Upstream:
     def _make_template(self, target: RoutingTarget, call: Call) -> RequestTemplate:
         name = target.provider_name
         if (provider := self._providers.get(name) or self._former.get(name)) is None:
-            raise UpstreamError(f"The route leads to provider `{name}`, which is not configured.", provider=name)
+            raise UpstreamError("is not configured, but the route leads there", provider=name)
         protocol = spoken_protocol(provider, call)
         url = call.url(protocol.base_url, target.model_id)
         return self._origins[name, call.protocol].template(url, target.overrides, self._limits_of(target, provider))
@@ -237,7 +239,7 @@ class Upstream:
     async def look_up(self, provider: str, call: Call, head: Head) -> Answer:
         """A GET, for the proxy itself; raises what `send` does."""
         if (origin := self._origins.get((provider, call.protocol))) is None:
-            raise UpstreamError(f"Provider `{provider}` is not configured.", provider=provider)
+            raise UpstreamError("is not configured", provider=provider)
         base_url = origin.provider.protocols[call.protocol].base_url
         template = origin.template(call.url(base_url, ""), None)
         return await self._exchange(template, template.lookup(head), _NOTHING, inf, False)  # noqa: FBT003
@@ -283,14 +285,13 @@ async def _warm(origin: Origin, provider: str, protocol: Protocol, limit_s: floa
 
 
 def _upstream_error(provider: str, error: BrokenError) -> UpstreamError:
-    message = f"Provider `{provider}` {error.reason}."
     match error:
         case BusyError():
-            return UpstreamBusyError(message, provider=provider, failure=Failure.BUSY)
+            return UpstreamBusyError(error.reason, provider=provider, failure=Failure.BUSY)
         case SilenceError():
             failure = Failure.CONNECT if error.phase in _UNCONNECTED else Failure.TIMEOUT
-            return UpstreamTimeoutError(message, provider=provider, failure=failure)
+            return UpstreamTimeoutError(error.reason, provider=provider, failure=failure)
         case _:
             failure = Failure.CONNECT if error.phase in _UNCONNECTED else Failure.BROKEN
             is_stale = error.reused and not error.received
-            return UpstreamError(message, provider=provider, failure=failure, is_stale=is_stale)
+            return UpstreamError(error.reason, provider=provider, failure=failure, is_stale=is_stale)

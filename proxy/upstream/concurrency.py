@@ -56,7 +56,7 @@ class ConcurrencyLimit:
             return
         wait_s = self._settings.wait_s if limit_s is None else min(self._settings.wait_s, limit_s)
         if wait_s <= 0 or len(self._waiters) >= self._settings.waiting:
-            raise self._busy(f"has as many requests under way as it may: {self._crowd()}.")
+            raise self._busy(f"has as many requests under way as `{self._who}` may: {self._crowd()}")
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         self._waiters.append(waiter)
@@ -86,12 +86,11 @@ class ConcurrencyLimit:
         if not waiter.done():
             # It leaves the queue now, and not only once its task runs: its place there is another's.
             self._waiters.remove(waiter)
-            waiter.set_exception(self._busy(f"had no place free for {waited_s:g} s: {self._crowd()}."))
+            waiter.set_exception(self._busy(f"had no place free at `{self._who}` for {waited_s:g} s: {self._crowd()}"))
 
     def _crowd(self) -> str:
         return f"all {self._places} are in use, and {len(self._waiters)} wait"
 
     def _busy(self, reason: str) -> UpstreamBusyError:
-        provider, _, model_id = self._who.partition(":")
-        kind = "Endpoint" if model_id else "Provider"
-        return UpstreamBusyError(f"{kind} `{self._who}` {reason}", provider=provider, failure=Failure.BUSY)
+        provider = self._who.partition(":")[0]
+        return UpstreamBusyError(reason, provider=provider, failure=Failure.BUSY)

@@ -14,8 +14,8 @@ from proxy.wire.headers import (
 from proxy.wire.json_model import Document, ModelInBody, find_model, splice_model
 from proxy.wire.model_name import check_model_name
 from proxy.wire.multipart import MultipartModel, boundary_of
-from proxy.wire.refusal import retry_after_s, says_prompt_too_long
-from proxy.wire.sse import BOUNDARY_BYTES, ends_event, error_event
+from proxy.wire.refusal import asked_pause_s, says_prompt_too_long
+from proxy.wire.sse import BOUNDARY_BYTES, ends_event, error_event, has_plain_events
 from proxy.wire.usage import Tokens, UsageWatch
 
 __all__ = [
@@ -36,14 +36,15 @@ __all__ = [
     "Tokens",
     "UsageWatch",
     "affinity_key",
+    "asked_pause_s",
     "boundary_of",
     "check_model_name",
     "ends_event",
     "ends_in_error",
     "error_event",
     "find_model",
+    "has_plain_events",
     "parse_call",
-    "retry_after_s",
     "says_prompt_too_long",
     "splice_model",
 ]

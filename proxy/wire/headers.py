@@ -71,7 +71,7 @@ class Head:
                     b"%b: %b\r\n" % (name, value)
                     for plain, name, value in self.fields
                     # Some servers read an underscore as a hyphen; such a double must not bring a dropped field back.
-                    # (With `in` CPython would first try the bytes as a number, and fail, at five times the cost.)
+                    # (With `in` CPython would first try the bytes as a number, and fail, at several times the cost.)
                     if plain not in dropped and (plain.rfind(b"_") < 0 or plain.replace(b"_", b"-") not in dropped)
                 ]
             )

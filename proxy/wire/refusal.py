@@ -20,7 +20,7 @@ def says_prompt_too_long(body: bytes) -> bool:
     return _TOO_LONG.search(body) is not None
 
 
-def retry_after_s(head: Head) -> float | None:
+def asked_pause_s(head: Head) -> float | None:
     """How long the provider asks to be left alone, in seconds from now; None if it doesn't say, or not in time to come.
 
     `retry-after-ms` is OpenAI's and Azure's, `Retry-After` gives seconds or a date (RFC 9110 §10.2.3).

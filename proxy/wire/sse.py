@@ -6,10 +6,19 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-inte
 import msgspec
 
 from proxy.errors import Protocol, ProxyError, error_body
+from proxy.wire.headers import Head
 
 _BLANK_LINES = (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n", b"\n\r", b"\r\n\r", b"\r\r\n")
 BOUNDARY_BYTES = 4
 """The longest of the blank lines that end an event."""
+
+
+def has_plain_events(head: Head) -> bool:
+    """Whether an answer with this head is a stream of events that can be read and added to: not compressed."""
+    return (
+        head.values.get(b"content-type", b"").startswith(b"text/event-stream")
+        and b"content-encoding" not in head.values
+    )
 
 
 def ends_event(tail: bytes) -> bool:

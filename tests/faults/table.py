@@ -45,8 +45,7 @@ _BREAKS = {
     Mode.STREAMING: _the_same(HALF + "APIError", breaker=_OPENS),
     Mode.WHOLE: _the_same("APIConnectionError", breaker=_OPENS),
 }
-# The last endpoint's stream isn't held back, and begun as it comes: too early for advice.
-_NO_CONTENT = _streaming(_mended("APIError", retry=""))
+_NO_CONTENT = _streaming(_mended("InternalServerError 502"))
 
 _SILENT = [
     Fault(
@@ -107,14 +106,14 @@ _REFUSALS = [
 ]
 
 _BEFORE_THE_CONTENT = [
-    Fault("an error as the first event", behind(scripts.error_first), _NO_CONTENT),
-    Fault("a 200 without any event", behind(scripts.empty), _streaming(_mended(NOTHING, retry=""))),
-    Fault("ends behind the preamble", behind(opening(then=scripts.end)), _streaming(_mended(NOTHING, retry=""))),
+    Fault("an error as the first event", behind(scripts.error_first), _streaming(_mended("APIError"))),
+    Fault("a 200 without any event", behind(scripts.empty), _NO_CONTENT),
+    Fault("ends behind the preamble", behind(opening(then=scripts.end)), _NO_CONTENT),
     Fault("breaks off behind the preamble", behind(opening(then=scripts.close)), _NO_CONTENT),
     Fault(
         "stalls behind the preamble for `idle_s`",
         behind(opening(then=scripts.silence)),
-        _NO_CONTENT,
+        _streaming(_mended("InternalServerError 504")),
         {"idle_s": _SOON_S},
     ),
     Fault(

@@ -67,7 +67,7 @@ async def test_a_full_queue_refuses_at_once() -> None:
 async def test_waiting_is_limited(wait_s: float, limit_s: float | None, waited: str) -> None:
     limit = limit_of(wait_s=wait_s)
     await limit.enter()
-    with pytest.raises(UpstreamBusyError, match=f"no place free for {waited} s"):
+    with pytest.raises(UpstreamBusyError, match=f"no place free at `up` for {waited} s"):
         await limit.enter(limit_s)
 
     assert (limit.in_use, limit.waiting) == (1, 0)
@@ -78,7 +78,7 @@ async def test_waiting_is_limited(wait_s: float, limit_s: float | None, waited: 
 async def test_who_has_no_time_doesnt_wait() -> None:
     limit = ConcurrencyLimit(Concurrency(1), "up:some-model")
     await limit.enter(0)
-    with pytest.raises(UpstreamBusyError, match="Endpoint `up:some-model`") as busy:
+    with pytest.raises(UpstreamBusyError, match="`up:some-model`") as busy:
         await limit.enter(0)
 
     assert busy.value.provider == "up"
