@@ -108,7 +108,7 @@ class Reloader:
         """All that reads files, in a thread: the settings, and the authorities that the providers trust."""
         if self._load is None:
             source = self._current.settings.source
-            raise ConfigError([Fault(source, None, "", "this configuration was not read from where it could be again")])
+            raise ConfigError([Fault(source, None, "", "there is no file that could be read again")])
         settings = self._load()
         if faults := list(_unguarded(settings)):
             raise ConfigError(faults)

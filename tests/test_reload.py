@@ -250,5 +250,29 @@ async def test_settings_from_nowhere_are_not_reloaded() -> None:
     """A proxy that was not told how to read its settings again says so."""
     file = File()
     async with Proxy(file.load()) as proxy:
-        with pytest.raises(ConfigError, match="not read from where it could be again"):
+        with pytest.raises(ConfigError, match="no file that could be read again"):
             await proxy.reload()
+
+
+async def test_a_fault_of_ours_doesnt_end_all_later_reloads(
+    make_straw: MakeStraw, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever reading the file raises, the next reload is made."""
+    file = File(providers={"beta": provider_section(await make_straw("beta"))})
+    failing, well = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def load() -> Settings:
+        if not failing.is_set():
+            loop.call_soon_threadsafe(failing.set)
+            raise RuntimeError("something that nobody foresaw")
+        loop.call_soon_threadsafe(well.set)
+        return file.load()
+
+    async with Proxy(file.load(), load) as proxy:
+        for reading in (failing, well):
+            proxy.reload_soon()
+            async with asyncio.timeout(10):
+                await reading.wait()
+
+    assert "something that nobody foresaw" in caplog.text
