@@ -268,6 +268,23 @@ async def test_hedging_takes_the_first_to_answer(behind: Behind, http: aiohttp.C
         await closed.wait()
 
 
+async def test_hedging_may_stay_with_the_provider(behind: Behind, http: aiohttp.ClientSession) -> None:
+    """A slow endpoint says nothing of another one at the same provider, and a route need not fail over to hedge."""
+    asked = 0
+
+    async def slow_once(connection: Connection) -> None:
+        nonlocal asked
+        asked += 1
+        await (silence if asked == 1 else WELL)(connection)
+
+    endpoints = [{"provider": "a", "model_id": model_id} for model_id in ("large", "small")]
+    proxy = await behind(slow_once, route={"endpoints": endpoints, "hedge_after": 0.05, "failover_on": []})
+
+    _, body, headers = await ask(proxy, http)
+
+    assert (body, headers["x-pointsman-model"]) == (b'{"said":"well"}', "small")
+
+
 async def test_the_keepalive_race_is_run_again(behind: Behind, http: aiohttp.ClientSession) -> None:
     """A resting connection that closes as the request comes costs one more try at the same target, and only one."""
     served = 0

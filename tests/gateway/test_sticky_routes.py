@@ -6,7 +6,7 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from tests.conftest import MakeProxy, url
+from tests.conftest import MakeProxy, MakeStraw, provider_section, url
 from tests.gateway.scripted_provider import ScriptedProvider
 from tests.gateway.test_failover import ASK, WELL
 
@@ -44,3 +44,21 @@ async def test_a_key_stays_with_its_provider(
         assert {len(counts) for counts in by_key} == {1}
         assert {name for counts in by_key for name in counts} == {"a", "b"}
         assert await served("") == {"a": 2, "b": 2}
+
+
+async def test_a_websocket_sticks_by_its_header(
+    make_proxy: MakeProxy, make_straw: MakeStraw, http: aiohttp.ClientSession
+) -> None:
+    """There is no body to go by, but a header may tell."""
+    straw = {name: await make_straw(name) for name in "ab"}
+    endpoints = [{"provider": name, "model_id": "x"} for name in straw]
+    models = {"m": {"strategy": "sticky", "sticky_header": "X-Session", "endpoints": endpoints}}
+    proxy = await make_proxy(providers={name: provider_section(each) for name, each in straw.items()}, models=models)
+    address = url(proxy, "/v1/realtime?model=m").replace("http://", "ws://")
+
+    for session in range(8):
+        before = {name: each.counters.received for name, each in straw.items()}
+        for _ in range(2):
+            async with http.ws_connect(address, headers={"X-Session": str(session)}) as socket:
+                await socket.receive()
+        assert {each.counters.received - before[name] for name, each in straw.items()} == {0, 2}
