@@ -16,6 +16,7 @@ from base64 import b64decode
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from proxy.admin.actor import Actor, Role, let_in
 from proxy.config import Current
 from proxy.errors import InvalidRequestError
 
@@ -54,6 +55,7 @@ def build_guard(current: Current) -> Middleware:
             _refuse_cross_site(request)
         elif _require_token(request, expected) == "basic":
             _refuse_cross_site(request)
+        let_in(request, Actor("admin" if expected else "local", Role.ADMIN, request.remote or ""))
         return await handler(request)
 
     return guard
