@@ -17,7 +17,7 @@ from proxy.config import Address, Current, Settings
 from proxy.gateway import Application, Attempts, Discovery, Gateway, Handler, Listener
 from proxy.reload import Load, Reloader
 from proxy.routing import ConfigRoutingTable, DynamicRoute, DynamicRoutingTable
-from proxy.telemetry import Readings, Telemetry, logging_to_stderr
+from proxy.telemetry import Readings, Telemetry, Tracer, TracingError, logging_to_stderr
 from proxy.upstream import Health, Prober, Upstream
 
 _ADMIN = "/admin"
@@ -63,7 +63,8 @@ class Proxy:
         readings = Readings(
             __version__, lambda: self.table.revision, self._routed, self._upstream.pools, self._health.endpoints
         )
-        self._telemetry = Telemetry(self._current, readings)
+        self._tracer = _tracer(settings)
+        self._telemetry = Telemetry(self._current, readings, self._tracer)
         self._is_stopping = False
         self._stack = AsyncExitStack()
         self._listeners: list[Listener] = []
@@ -72,6 +73,8 @@ class Proxy:
     async def __aenter__(self) -> Self:
         settings = self._current.settings
         async with AsyncExitStack() as stack:
+            if self._tracer is not None:
+                await stack.enter_async_context(self._tracer)
             await stack.enter_async_context(self._upstream)
             await stack.enter_async_context(Prober(self._upstream, self._health))
             app = Discovery(self.table, lambda: not self._is_stopping, self._telemetry).application()
@@ -149,6 +152,15 @@ class Proxy:
         listener = Listener(address, handle, self._current)
         self._listeners.append(await stack.enter_async_context(listener))
         return listener.address
+
+
+def _tracer(settings: Settings) -> Tracer | None:
+    if settings.tracing is None:
+        return None
+    try:
+        return Tracer(settings.tracing, __version__)
+    except TracingError as error:
+        raise StartError(str(error)) from error
 
 
 def serve(settings: Settings, log_level: int = logging.INFO, load: Load | None = None) -> int:

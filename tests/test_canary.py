@@ -16,6 +16,7 @@ from proxy.app import Proxy
 from proxy.config import describe_settings, load_settings
 from proxy.errors import ProxyError
 from tests.spy import ANSWERS, Spy
+from tests.telemetry.collector import Collector
 
 CLOSE = "Connection: close"
 CLIENT = "canary-client"
@@ -37,6 +38,7 @@ SECRETS = ("canary", LOGIN, b64encode(f"user:{ADMIN}".encode()).decode())
 CONFIG = """\
 server: {{listen: "127.0.0.1:0", access_log: {access_log}, shutdown_grace_s: 0, shutdown_idle_s: 0}}
 admin: {{token: canary-admin}}
+tracing: {{endpoint: "{traces}", headers: {{x-token: canary-traces}}}}
 providers:
   sick: &usual
     base_url: http://{sick}
@@ -69,6 +71,7 @@ OWN = {
 BAD_CONFIG = """\
 server: {listen: [canary-admin]}
 admin: {token: [canary-admin], tokn: canary-admin}
+tracing: {endpoint: "http://user:canary-password@x/v1/traces?key=canary-traces", headers: {"x y": canary-traces}}
 providers:
   sick: {base_url: "http://user:canary-password@x/v1", api_key: {is: canary-key-sick}, api_kee: canary-key-sick}
   well: {base_url: "http://x/v1", headers: {"x own": canary-header-well, x-own: [canary-header-well]}}
@@ -173,9 +176,10 @@ class Caller:
 
 @pytest.mark.parametrize("access_log", ["text", "json"])
 async def test_no_secret_is_heard_of(access_log: str, sweep: Sweep, tmp_path: Path) -> None:
-    """No log, metric, error, page or answer holds one, and no provider gets to see another's, or a client's."""
+    """No log, metric, span, error, page or answer holds one, and no provider gets to see another's, or a client's."""
     path = tmp_path / "proxy.yaml"
     async with AsyncExitStack() as stack:
+        collector = await stack.enter_async_context(Collector())
         faults = {"closed": "no way through", "tls": "no TLS"}
         spies = {name: await stack.enter_async_context(Spy(faults.get(name, "none"))) for name in OWN}
         with socket.socket() as unused:
@@ -183,7 +187,8 @@ async def test_no_secret_is_heard_of(access_log: str, sweep: Sweep, tmp_path: Pa
             nobody = f"127.0.0.1:{unused.getsockname()[1]}"
         places = {name: spy.address for name, spy in spies.items()}
         login = "http://user:canary-password@"
-        config = CONFIG.format(access_log=access_log, login=login, nobody=nobody, **places)
+        traces = collector.endpoint
+        config = CONFIG.format(access_log=access_log, traces=traces, login=login, nobody=nobody, **places)
         path.write_text(config)
         settings = load_settings(path, {})
         proxy = await stack.enter_async_context(Proxy(settings, lambda: load_settings(path, {})))
@@ -197,11 +202,14 @@ async def test_no_secret_is_heard_of(access_log: str, sweep: Sweep, tmp_path: Pa
         await everything_an_operator_does(caller)
         sweep.hear("repr", [settings, proxy, str(proxy), vars(proxy), describe_settings(settings)])
 
+    sweep.hear("spans", collector.raw.decode("latin-1"))
     # It does hear: lines, metrics, errors, and what else is told.
     where = {where for where, _ in sweep.heard}
     assert {"log pointsman.access", "log pointsman.alarms", "log pointsman.admin", "log pointsman.reload"} <= where
     assert any("pointsman_requests_total" in what for _, what in sweep.heard)
     assert len(sweep.errors) > 50
+    assert len(collector.spans) > 200
+    assert {headers["x-token"] for headers in collector.headers} == {"canary-traces"}
     assert sweep.leaks() == []
     for name, spy in spies.items():
         got = spy.got.decode("latin-1")

@@ -6,6 +6,7 @@ from proxy.config.describe import describe_settings
 from proxy.config.faults import ConfigError, Fault
 from proxy.config.known import KNOWN_PROVIDERS
 from proxy.config.load import find_config, load_settings, parse_settings, settings_from
+from proxy.config.secret import Secret
 from proxy.config.settings import (
     AccessLog,
     Admin,
@@ -20,10 +21,10 @@ from proxy.config.settings import (
     Provider,
     RouteOptions,
     RouteStrategy,
-    Secret,
     Server,
     Settings,
     Timeouts,
+    Tracing,
 )
 from proxy.errors import Protocol
 
@@ -52,6 +53,7 @@ __all__ = [
     "Server",
     "Settings",
     "Timeouts",
+    "Tracing",
     "changes",
     "describe_settings",
     "find_config",

@@ -49,6 +49,7 @@ def in_force(old: Settings, new: Settings) -> tuple[Settings, tuple[str, ...]]:
         ("server.listen", new.server.listen != old.server.listen),
         ("server.reuse_port", new.server.reuse_port != old.server.reuse_port),
         ("admin.listen", new.admin.listen != old.admin.listen),
+        ("tracing", new.tracing != old.tracing),
     )
-    kept = msgspec.structs.replace(new, server=server, admin=admin)
+    kept = msgspec.structs.replace(new, server=server, admin=admin, tracing=old.tracing)
     return kept, tuple(key for key, has_changed in waiting if has_changed)

@@ -8,7 +8,8 @@ import msgspec
 
 from proxy.config.address import Address
 from proxy.config.known import KNOWN_PROVIDERS
-from proxy.config.settings import AuthStyle, Endpoint, Model, Provider, Secret, Settings
+from proxy.config.secret import Secret
+from proxy.config.settings import AuthStyle, Endpoint, Model, Provider, Settings, Tracing
 
 _MASK = "***"
 _OWN_SHAPE = frozenset({"endpoints", "options"})
@@ -23,10 +24,15 @@ def describe_settings(settings: Settings) -> dict[str, object]:
         "source": settings.source,
         "server": _plain(settings.server),
         "admin": {"listen": str(settings.admin_address), "token": _plain(settings.admin.token)},
+        "tracing": None if settings.tracing is None else _tracing(settings.tracing),
         "providers": {name: _provider(provider) for name, provider in settings.providers.items()},
         "models": {name: _model(model) for name, model in settings.models.items()},
         "warnings": list(_warnings(settings)),
     }
+
+
+def _tracing(tracing: Tracing) -> dict[str, object]:
+    return {"endpoint": tracing.endpoint, "headers": _headers(tracing.headers), "sample": tracing.sample}
 
 
 def _provider(provider: Provider) -> dict[str, object]:

@@ -13,6 +13,7 @@ import msgspec
 
 from proxy.config.address import Address
 from proxy.config.reader import Form, PartOf
+from proxy.config.secret import Secret
 from proxy.config.settings import (
     FAILED_OVER,
     Admin,
@@ -26,8 +27,8 @@ from proxy.config.settings import (
     Probe,
     RouteStrategy,
     Seconds,
-    Secret,
     Server,
+    Share,
     Timeouts,
 )
 from proxy.errors import Failure, Protocol
@@ -39,6 +40,7 @@ Ancestor = NewType("Ancestor", str)
 """The name of a configured or a known provider."""
 ModelName = NewType("ModelName", str)
 BaseUrl = NewType("BaseUrl", str)
+TracesUrl = NewType("TracesUrl", str)
 UrlOrPath = NewType("UrlOrPath", str)
 """A URL, or a path behind the provider's `base_url`."""
 ProxyUrl = NewType("ProxyUrl", Secret)
@@ -104,11 +106,20 @@ class ModelEntry(ModelFacts, frozen=True):
     timeouts: SomeTimeouts = {}  # noqa: RUF012 - msgspec copies it
 
 
+class TracingEntry(msgspec.Struct, frozen=True):
+    """Where the spans of requests go."""
+
+    endpoint: TracesUrl
+    headers: dict[HeaderName, Secret] = {}
+    sample: Share = 1.0
+
+
 class Document(msgspec.Struct, frozen=True):
     """The whole file."""
 
     server: Server = Server()
     admin: Admin = Admin()
+    tracing: TracingEntry | None = None
     providers: dict[ProviderName, ProviderEntry] = {}
     models: dict[str, object] = {}
     """Each a `ModelEntry`, read once the providers are known."""
@@ -144,6 +155,13 @@ def _base_url(text: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise ValueError("an http(s) URL without a name or password in it (the credential goes into api_key)")
     return text.rstrip("/")
+
+
+def _traces_url(text: str) -> str:
+    parts = _http_url(text, "an http(s) URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an http(s) URL without a name or password in it (a credential goes into headers)")
+    return text
 
 
 def _url_or_path(text: str) -> str:
@@ -222,6 +240,7 @@ FORMS: Mapping[Any, Form] = {
     ProviderName: Form(str, _provider_name),
     ModelName: Form(str, _model_name),
     BaseUrl: Form(str, _base_url),
+    TracesUrl: Form(str, _traces_url),
     UrlOrPath: Form(str, _url_or_path),
     ProxyUrl: Form(str, _proxy_url, is_secret=True),
     PemFile: Form(str, _pem_file),

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.config.document import FORMS, Ancestor, Document, EndpointEntry, ModelEntry, ModelName, ProviderRef
+from proxy.config.document import (
+    FORMS,
+    Ancestor,
+    Document,
+    EndpointEntry,
+    ModelEntry,
+    ModelName,
+    ProviderRef,
+    TracingEntry,
+)
 from proxy.config.faults import ConfigError, Fault, did_you_mean
 from proxy.config.known import KNOWN_PROVIDERS
 from proxy.config.providers import ProviderResolver
@@ -21,6 +30,7 @@ from proxy.config.settings import (
     Server,
     Settings,
     Timeouts,
+    Tracing,
 )
 from proxy.config.source import Source, read_yaml
 
@@ -95,8 +105,17 @@ def _settings(source: Source, environ: Mapping[str, str]) -> Settings:
     if source.faults:
         raise ConfigError(source.faults)
     return Settings(
-        sections.get("server", Server()), sections.get("admin", Admin()), providers, models, source=source.name
+        sections.get("server", Server()),
+        sections.get("admin", Admin()),
+        providers,
+        models,
+        source=source.name,
+        tracing=_tracing(sections.get("tracing")),
     )
+
+
+def _tracing(entry: TracingEntry | None) -> Tracing | None:
+    return None if entry is None else Tracing(entry.endpoint, tuple(entry.headers.items()), entry.sample)
 
 
 def _references(configured: Sequence[str]) -> dict[Kind, Form]:

@@ -13,7 +13,8 @@ import msgspec
 from proxy.config.document import ProtocolEntry, ProviderEntry, UrlOrPath
 from proxy.config.faults import did_you_mean
 from proxy.config.known import KNOWN_PROVIDERS, KnownProvider
-from proxy.config.settings import AuthStyle, Limits, ProtocolSettings, Provider, Secret, Timeouts
+from proxy.config.secret import Secret
+from proxy.config.settings import AuthStyle, Limits, ProtocolSettings, Provider, Timeouts
 from proxy.config.source import Source
 from proxy.errors import Protocol
 

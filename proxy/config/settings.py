@@ -10,36 +10,13 @@ import msgspec
 from msgspec import Meta
 
 from proxy.config.address import Address
+from proxy.config.secret import Secret
 from proxy.errors import Failure, Protocol
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 """At most a day: what is more was meant as milliseconds."""
 Count = Annotated[int, Meta(gt=0)]
-
-
-class Secret:
-    """A value that must not be shown: its text is had by `reveal()` alone, never by printing or comparing reprs."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The secret itself, for the one place that sends or compares it."""
-        return self._value
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._value == other._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __repr__(self) -> str:
-        return "Secret(***)" if self._value else "Secret()"
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class RouteStrategy(StrEnum):
@@ -272,6 +249,16 @@ class Admin(msgspec.Struct, frozen=True):
     listen: Address | None = None
 
 
+class Tracing(msgspec.Struct, frozen=True):
+    """Where the spans of requests go."""
+
+    endpoint: str
+    """Takes them by OTLP over HTTP."""
+    headers: tuple[tuple[str, Secret], ...] = ()
+    sample: Share = 1.0
+    """The share of requests that are traced, among those that belong to no trace of their client's."""
+
+
 class Settings(msgspec.Struct, frozen=True):
     """Everything that a config file decides."""
 
@@ -281,6 +268,7 @@ class Settings(msgspec.Struct, frozen=True):
     models: dict[str, Model] = {}
     source: str = "defaults"
     """Where the settings came from, in words: a file's path or `environment`."""
+    tracing: Tracing | None = None
 
     @property
     def admin_address(self) -> Address:

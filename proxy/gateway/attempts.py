@@ -20,7 +20,7 @@ from proxy.gateway.patience import is_retry_worthwhile, retry_after_s
 from proxy.gateway.reply import Reply
 from proxy.gateway.targets import Targets, Way, name_of
 from proxy.routing import USUAL_OPTIONS, Resolution, RoutingTarget
-from proxy.telemetry import Alarms, Outcome
+from proxy.telemetry import Alarms, Attempt, Outcome, RequestSpan
 from proxy.upstream import Answer, Health, RetryBudget, Upstream
 from proxy.wire import Call, Head, Stage, asked_pause_s, says_prompt_too_long
 
@@ -84,12 +84,13 @@ class Chain(Targets):
         self.can_hedge = False
         self.waits_s = inf
 
-    def send(self, upstream: Upstream, way: Way, until: float, *, fresh: bool) -> Awaitable[Answer]:
+    def send(self, upstream: Upstream, way: Way, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """Send the request to one target.
 
         Args:
             upstream: the connections to the providers.
             way: whom to ask, and how.
+            head: the header fields to pass on, of those that the client sent.
             until: when the head of the answer must be here, by the event loop's clock.
             fresh: whether to do it on a new connection.
         """
@@ -143,20 +144,22 @@ class Chain(Targets):
         Raises `UpstreamError` where it gives no answer, or one that breaks off while it is held back.
         """
         record = self._outcome.begin(way.target)
+        head = self.head if self._outcome.span is None else self._traced(record, way, self._outcome.span)
         until = self._outcome.started + min(way.template.timeouts.total_s, self.waits_s)
         try:
             if way.template.limits:
                 await way.enter(until)
             try:
-                answer = await self.send(self._upstream, way, until, fresh=False)
+                answer = await self.send(self._upstream, way, head, until, fresh=False)
             except UpstreamError as error:
                 if not error.is_stale or not self._all.budgets[way.target.provider_name].withdraw():
                     raise
                 # The provider had closed the resting connection, by all appearances before it had read this.
                 record.fail(error.failure, error.reason)
                 record = self._outcome.begin(way.target)
+                head = self.head if self._outcome.span is None else self._traced(record, way, self._outcome.span)
                 await asyncio.sleep(random.random() * _BACKOFF_S)  # noqa: S311 - no secret
-                answer = await self.send(self._upstream, way, until, fresh=True)
+                answer = await self.send(self._upstream, way, head, until, fresh=True)
         except UpstreamError as error:
             record.fail(error.failure, error.reason)
             way.endpoint.fail(way.ticket, error.failure)
@@ -179,6 +182,11 @@ class Chain(Targets):
         if reply.failure is None:
             reply.accept()
         return reply
+
+    def _traced(self, record: Attempt, way: Way, span: RequestSpan) -> Head:
+        """The client's head as the target of an attempt is told it: with our span of that instead of the client's."""
+        record.span = span.attempt(way.template.origin.address)
+        return record.span.head(self.head)
 
     async def _judge(self, reply: Reply, target: RoutingTarget, until: float) -> None:
         """Tell whether an answer is one for the client."""

@@ -69,10 +69,10 @@ class _Posting(Chain):
         self._body = body
         self.can_hedge = body.can_hedge
 
-    def send(self, upstream: Upstream, way: Way, until: float, *, fresh: bool) -> Awaitable[Answer]:
+    def send(self, upstream: Upstream, way: Way, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """See `Chain`."""
         payload = self._body.payload(way.target.model_id)
-        return upstream.send(way.template, self.head, payload, until, fresh=fresh)
+        return upstream.send(way.template, head, payload, until, fresh=fresh)
 
 
 def added_lines(reply: Reply, resolution: Resolution, outcome: Outcome) -> bytes:

@@ -47,7 +47,7 @@ class Gateway:
         if not (request.method == "POST" or request.is_websocket) or self._application.owns(request.path):
             await self._application.handle(request, response)
             return
-        outcome = self._telemetry.begin(request.client, request.method, request.path)
+        outcome = self._telemetry.begin(request.client, request.method, request.path, request.head)
         try:
             if request.method == "POST":
                 await self._forward(request, response, outcome)

@@ -71,9 +71,9 @@ class _Handshake(Chain):
 
     __slots__ = ()
 
-    def send(self, upstream: Upstream, way: Way, until: float, *, fresh: bool) -> Awaitable[Answer]:
+    def send(self, upstream: Upstream, way: Way, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """See `Chain`."""
-        return upstream.connect(way.template, self.head, until, fresh=fresh)
+        return upstream.connect(way.template, head, until, fresh=fresh)
 
 
 def _affinity(request: Request, header: str | None) -> str:

@@ -1,9 +1,23 @@
-"""What happened: one record per request, and the access log and the metrics made of it."""
+"""What happened: one record per request, and the access log, the metrics and the spans made of it."""
 
 from proxy.telemetry.alarms import Alarms
 from proxy.telemetry.log import logging_to_stderr
 from proxy.telemetry.outcome import STALL_S, Attempt, Ending, Outcome
 from proxy.telemetry.readings import Readings
 from proxy.telemetry.telemetry import Telemetry
+from proxy.telemetry.trace import RequestSpan
+from proxy.telemetry.tracer import Tracer, TracingError
 
-__all__ = ["STALL_S", "Alarms", "Attempt", "Ending", "Outcome", "Readings", "Telemetry", "logging_to_stderr"]
+__all__ = [
+    "STALL_S",
+    "Alarms",
+    "Attempt",
+    "Ending",
+    "Outcome",
+    "Readings",
+    "RequestSpan",
+    "Telemetry",
+    "Tracer",
+    "TracingError",
+    "logging_to_stderr",
+]

@@ -7,6 +7,7 @@ from secrets import token_hex
 
 from proxy.errors import Failure, ProxyError
 from proxy.routing import RouteSource, RoutingTarget
+from proxy.telemetry.trace import AttemptSpan, RequestSpan
 from proxy.wire import Tokens, UsageWatch
 
 # Ids need to be unique, not secret: what differs between processes is drawn once.
@@ -44,6 +45,7 @@ class Attempt:
         failure: why it failed; None if it didn't, or was given up while it was under way.
         reason: the same in words without secrets.
         duration_s: from its start to its end; None while it is under way.
+        span: its span, if requests are traced.
     """
 
     # Defaults of the class cost nothing to set.
@@ -52,6 +54,7 @@ class Attempt:
     failure: Failure | None = None
     reason: str | None = None
     duration_s: float | None = None
+    span: AttemptSpan | None = None
 
     def __init__(self, target: RoutingTarget) -> None:
         self.target = target
@@ -97,6 +100,7 @@ class Outcome:
         failure: why the request failed, where its providers were the cause.
         error: why it failed, if it did, in words without secrets.
         code: the same as a client reads it in our error, if it got one.
+        span: its span, if requests are traced.
     """
 
     model: str | None = None
@@ -112,6 +116,7 @@ class Outcome:
     error: str | None = None
     code: str | None = None
     stalls = 0
+    span: RequestSpan | None = None
     _tokens: Tokens | None = None
     _number = 0
 

@@ -8,6 +8,8 @@ from proxy.telemetry.access_log import write_line
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.outcome import Outcome
 from proxy.telemetry.readings import Readings
+from proxy.telemetry.tracer import Tracer
+from proxy.wire import Head
 
 
 class Telemetry:
@@ -16,23 +18,29 @@ class Telemetry:
     Args:
         current: the settings in force, of which the access log's form counts here.
         readings: what metrics tell of the rest of the program.
+        tracer: makes spans; None if requests are not traced.
     """
 
-    def __init__(self, current: Current, readings: Readings) -> None:
+    def __init__(self, current: Current, readings: Readings, tracer: Tracer | None = None) -> None:
         self._current = current
         self._readings = readings
+        self._tracer = tracer
         self._metrics = Metrics()
 
-    def begin(self, client: str, method: str, path: str) -> Outcome:
+    def begin(self, client: str, method: str, path: str, head: Head | None = None) -> Outcome:
         """The record of a request that begins now; it must be given to `record`, in a `finally`.
 
         Args:
             client: the address that asks.
             method: as sent.
             path: as sent, without the query.
+            head: what came with it, which says to what trace it belongs; None for a request that is not traced.
         """
         self._metrics.in_flight += 1
-        return Outcome(client, method, path)
+        outcome = Outcome(client, method, path)
+        if self._tracer is not None and head is not None:
+            outcome.span = self._tracer.begin(head)
+        return outcome
 
     def record(self, outcome: Outcome) -> None:
         """Take in the record of a request that is over."""
@@ -44,6 +52,8 @@ class Telemetry:
         self._metrics.in_flight -= 1
         self._metrics.count(outcome, duration_s)
         write_line(outcome, duration_s, self._current.settings.server.access_log)
+        if self._tracer is not None and outcome.span is not None:
+            self._tracer.record(outcome, outcome.span, duration_s)
 
     async def exposition(self) -> bytes:
         """All metrics in Prometheus' text format, written in a thread: there may be many."""

@@ -73,12 +73,15 @@ class Origin:
         provider: whose address it is.
         protocol: how it is asked.
         tls: the provider's TLS settings, used if the address is an https one.
+
+    Attributes:
+        address: its host and port.
     """
 
     def __init__(self, provider: Provider, protocol: ProtocolSettings, tls: ssl.SSLContext) -> None:
         self.provider, self._protocol = provider, protocol
         parts = urlsplit(protocol.base_url)
-        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+        self.address = host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
         proxy = OutgoingProxy.of_url(provider.proxy.reveal()) if provider.proxy else None
         is_tls = parts.scheme == "https"
         self.pool = Pool(Dialer(host, port, tls if is_tls else None, proxy), provider.limits)

@@ -10,7 +10,8 @@ from aiohttp.test_utils import TestClient
 from proxy.admin import Reloaded, build_admin
 from proxy.admin.keys import Reload
 from proxy.config import Admin, ConfigError, Current, Fault, Settings
-from proxy.config.settings import AuthStyle, Endpoint, Model, ProtocolSettings, Provider, RouteStrategy, Secret
+from proxy.config.secret import Secret
+from proxy.config.settings import AuthStyle, Endpoint, Model, ProtocolSettings, Provider, RouteStrategy
 from proxy.errors import Protocol
 from proxy.routing import ConfigRoutingTable, DynamicRoutingTable
 

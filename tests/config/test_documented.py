@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from proxy.config import KNOWN_PROVIDERS, AuthStyle, Limits, RouteStrategy, Server, Timeouts, parse_settings
-from proxy.config.document import Document, EndpointEntry, ModelEntry, ProtocolEntry, ProviderEntry
+from proxy.config.document import Document, EndpointEntry, ModelEntry, ProtocolEntry, ProviderEntry, TracingEntry
 from proxy.config.settings import FAILED_OVER, Admin, Concurrency, Delivery, HedgeAfter
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +17,7 @@ SECTIONS: list[type[msgspec.Struct]] = [
     Document,
     Server,
     Admin,
+    TracingEntry,
     ProviderEntry,
     ProtocolEntry,
     Timeouts,

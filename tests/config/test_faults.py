@@ -67,7 +67,7 @@ models:
         ("a: [", "p.yaml:1: this is not YAML: "),
         ("server:\n\tlisten: x", "p.yaml:2: this is not YAML: "),
         ("a: \x07", "p.yaml:1: this is not YAML: character U+0007"),
-        ("- a", "p.yaml:1: expected a mapping of server, admin, providers, models"),
+        ("- a", "p.yaml:1: expected a mapping of server, admin, tracing, providers, models"),
         ("a: !!python/name:os.system x", "p.yaml:1: a: "),
         ("server: !thing {}", "p.yaml:1: server: expected no tag, got !thing"),
         ("? [a]\n: b", "p.yaml:1: expected a key of plain text"),
