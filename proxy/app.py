@@ -16,7 +16,7 @@ from proxy.admin import Reloaded, build_admin, build_metrics
 from proxy.config import Address, Current, Settings
 from proxy.gateway import Application, Attempts, Discovery, Gateway, Handler, Listener
 from proxy.reload import Load, Reloader
-from proxy.routing import ConfigRoutingTable, DynamicRoute, DynamicRoutingTable
+from proxy.routing import Change, ConfigRoutingTable, Drains, DynamicRoutingTable
 from proxy.telemetry import Readings, Telemetry, Tracer, TracingError, logging_to_stderr
 from proxy.upstream import Health, Prober, Upstream
 
@@ -57,8 +57,10 @@ class Proxy:
             raise StartError(message)
         self._upstream = Upstream(settings.providers)
         self._health = Health()
-        config_table = ConfigRoutingTable(settings.providers, settings.models, conditions=self._health)
-        self.table = DynamicRoutingTable(config_table, self._warm, self._health)
+        drains = Drains(self._health)
+        config_table = ConfigRoutingTable(settings.providers, settings.models, conditions=drains)
+        self.table = DynamicRoutingTable(config_table, drains)
+        self.table.subscribe(self._warm)
         self._reloader = Reloader(load, self._current, self.table, config_table, self._upstream, self._health)
         readings = Readings(
             __version__, lambda: self.table.revision, self._routed, self._upstream.pools, self._health.endpoints
@@ -130,9 +132,10 @@ class Proxy:
         if self._grace is not None:
             self._grace.reschedule(asyncio.get_running_loop().time())
 
-    def _warm(self, route: DynamicRoute) -> None:
+    def _warm(self, change: Change) -> None:
         """Let no request wait for the handshakes of a provider that it was switched to."""
-        for provider in {endpoint.provider for endpoint in route.endpoints}:
+        routes = [edit.after for edit in change.routes if edit.after is not None]
+        for provider in {endpoint.provider for route in routes for endpoint in route.endpoints}:
             self._upstream.warm(provider)
 
     def _routed(self) -> list[tuple[str, str]]:

@@ -190,6 +190,24 @@ class UpstreamBusyError(UpstreamError):
     retry_after_s = 1
 
 
+class ProviderDrainedError(ProxyError):
+    """All providers that could serve the model have been taken out of service, even for models without another way.
+
+    Args:
+        providers: their names.
+    """
+
+    status = 503
+    type = "upstream_error"
+    code = "provider_drained"
+    retry_after_s = 15
+    should_retry = True
+
+    def __init__(self, providers: Iterable[str]) -> None:
+        names = ", ".join(f"`{name}`" for name in providers)
+        super().__init__(f"No provider can take the request: {names} has been taken out of service by the operator.")
+
+
 # https://platform.claude.com/docs/en/api/errors
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",

@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from proxy.admin import Reloaded
 from proxy.config import ConfigError, Current, Fault, Settings, changes, in_force
-from proxy.routing import ConfigRoutingTable, DynamicRoutingTable
+from proxy.routing import Action, Cause, ConfigRoutingTable, DynamicRoute, DynamicRoutingTable
 from proxy.upstream import Health, TlsContexts, Upstream
 
 _log = logging.getLogger("pointsman.reload")
+
+_ACTOR = "pointsman (reload)"
 
 Load = Callable[[], Settings]
 _Stamp = tuple[int, int, int] | None
@@ -91,13 +94,13 @@ class Reloader:
         self._seen = await asyncio.to_thread(_stamp, old.source)
         new, tls = await asyncio.to_thread(self._read)
         new, needs_restart = in_force(old, new)
-        inner = ConfigRoutingTable(new.providers, new.models, self._config_table, self._health)
+        inner = ConfigRoutingTable(new.providers, new.models, self._config_table, self._table.drains)
         if faults := [*_unguarded(new), *_stranded(new, self._table, inner)]:
             raise ConfigError(faults)
         # Nothing awaits from here on: a request sees all of the old settings or all of the new ones.
         self._current.settings = new
         self._upstream.adopt(new.providers, tls)
-        self._table.replace_inner(inner)
+        self._table.replace_inner(inner, Cause(Action.RELOAD, _ACTOR, at=time.time()))
         self._config_table = inner
         providers, models = changes(old.providers, new.providers), changes(old.models, new.models)
         for name in (*providers.changed, *providers.removed):
@@ -135,9 +138,15 @@ def _unguarded(settings: Settings) -> Iterator[Fault]:
 
 
 def _stranded(settings: Settings, table: DynamicRoutingTable, inner: ConfigRoutingTable) -> Iterator[Fault]:
-    """The dynamic routes in force that would lead nowhere."""
+    """The dynamic routes that would lead nowhere: those in force, and those that temporary ones stand in for."""
     for route in table.list_dynamic_routes():
-        for provider in dict.fromkeys(endpoint.provider for endpoint in route.endpoints):
+        for provider in dict.fromkeys(_providers(route)):
             if not inner.accepts_provider(provider):
                 message = f"is missing, but the dynamic route of `{route.model}` leads there: remove that one first"
                 yield Fault(settings.source, None, f"providers.{provider}", message)
+
+
+def _providers(route: DynamicRoute | None) -> Iterator[str]:
+    while route is not None:
+        yield from (endpoint.provider for endpoint in route.endpoints)
+        route = route.expiry.then if route.expiry is not None else None

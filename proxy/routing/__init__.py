@@ -6,7 +6,19 @@ routes on top that are switched while the proxy runs.
 
 from proxy.config.settings import RouteStrategy
 from proxy.errors import InvalidRequestError, UnknownModelError
+from proxy.routing.changes import (
+    Action,
+    Cause,
+    Change,
+    Draft,
+    DrainEdit,
+    ForgottenRevisionError,
+    History,
+    RouteEdit,
+    StaleRevisionError,
+)
 from proxy.routing.config_table import ConfigRoutingTable
+from proxy.routing.drains import Drain, Drains
 from proxy.routing.dynamic_table import DynamicRoutingTable
 from proxy.routing.types import (
     ALWAYS_USABLE,
@@ -16,6 +28,7 @@ from proxy.routing.types import (
     Conditions,
     DescribedTable,
     DynamicRoute,
+    Expiry,
     ModelEntry,
     ModelRegistry,
     Resolution,
@@ -30,17 +43,28 @@ from proxy.routing.types import (
 __all__ = [
     "ALWAYS_USABLE",
     "USUAL_OPTIONS",
+    "Action",
     "AdminRoutingTable",
     "Affinity",
+    "Cause",
+    "Change",
     "Conditions",
     "ConfigRoutingTable",
     "DescribedTable",
+    "Draft",
+    "Drain",
+    "DrainEdit",
+    "Drains",
     "DynamicRoute",
     "DynamicRoutingTable",
+    "Expiry",
+    "ForgottenRevisionError",
+    "History",
     "InvalidRequestError",
     "ModelEntry",
     "ModelRegistry",
     "Resolution",
+    "RouteEdit",
     "RouteEndpoint",
     "RouteEntry",
     "RouteSource",
@@ -48,5 +72,6 @@ __all__ = [
     "RouteView",
     "RoutingTable",
     "RoutingTarget",
+    "StaleRevisionError",
     "UnknownModelError",
 ]

@@ -4,25 +4,27 @@ A swap replaces one reference in one dictionary: a request that resolves at that
 one, whole. Resolving awaits nothing of its own and takes no lock (but for `weighted`, which keeps its own counters).
 """
 
-from collections.abc import Awaitable, Callable
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Iterator
 from threading import Lock
 
-from proxy.config.settings import EndpointOverrides, RouteStrategy
-from proxy.errors import InvalidRequestError, UnknownModelError
+from proxy.errors import UnknownModelError
+from proxy.routing.changes import Action, Cause, Change, Draft, DrainEdit, History, RouteEdit, StaleRevisionError
 from proxy.routing.config_table import ConfigRoutingTable
+from proxy.routing.drains import Drains
+from proxy.routing.inner import described
 from proxy.routing.names import neighbours
-from proxy.routing.route import Route
+from proxy.routing.route import Route, ready_route
 from proxy.routing.types import (
     ALWAYS_USABLE,
     Affinity,
     Conditions,
     DescribedTable,
     DynamicRoute,
+    Expiry,
     ModelEntry,
     ModelRegistry,
     Resolution,
-    ResolvingTable,
-    RouteEndpoint,
     RouteEntry,
     RouteSource,
     RouteView,
@@ -30,44 +32,53 @@ from proxy.routing.types import (
     RoutingTarget,
 )
 
+# Changes by a program that uses the table without saying who and why.
+_SET, _REMOVED, _RELOADED = Cause(Action.SET), Cause(Action.REMOVE), Cause(Action.RELOAD)
+
 
 class DynamicRoutingTable:
     """Layers dynamic routes over `inner`; a dynamic route shadows the inner route of the same model.
 
     Args:
         inner: any routing table; one that only routes and lists will do.
-        on_added: called with each route once it is in force.
-        conditions: what strategies go by beside their routes.
+        conditions: what strategies go by beside their routes. If they are `Drains`, those are what `apply` changes.
+
+    Attributes:
+        history: the latest changes.
+        drains: the providers that are out of service.
     """
 
-    def __init__(
-        self,
-        inner: RoutingTable,
-        on_added: Callable[[DynamicRoute], None] | None = None,
-        conditions: Conditions = ALWAYS_USABLE,
-    ) -> None:
+    def __init__(self, inner: RoutingTable, conditions: Conditions = ALWAYS_USABLE) -> None:
         self.inner = inner
-        self._on_added = on_added
-        self._conditions = conditions
-        self._below = _described(inner)
+        self.history = History()
+        self.drains = conditions if isinstance(conditions, Drains) else Drains(conditions)
+        self._below = described(inner)
         self._resolve_below = _resolver(self._below)
         self._routes: dict[str, Route] = {}
+        self._expiring: dict[str, Expiry] = {}
         self._revision = 0
         # Resolving never takes it: it keeps two threads' changes from getting the same revision.
         self._changing = Lock()
-        self._sorted_names: tuple[int, list[str]] = (-1, [])
+        self._listeners: list[Callable[[Change], None]] = []
+        # Which names there are changes seldom, beside what they lead to.
+        self._naming = 0
+        self._names: tuple[int, list[str]] = (-1, [])
 
     @property
     def revision(self) -> int:
         """The table's version: grows by one with each accepted change."""
         return self._revision
 
+    # What requests ask for.
+
     async def route(self, model: str) -> RoutingTarget:
         """The target for one request; raises `UnknownModelError`."""
         return (await self.resolve(model)).target
 
     async def resolve(self, model: str, affinity: Affinity | None = None) -> Resolution:
-        """The target with its fallbacks; raises `UnknownModelError`, with the closest known names.
+        """The target with its fallbacks.
+
+        Raises `UnknownModelError`, with the closest known names, or `ProviderDrainedError` if nobody is left to ask.
 
         Args:
             model: the name that the request asks for.
@@ -75,14 +86,18 @@ class DynamicRoutingTable:
         """
         if (route := self._routes.get(model)) is not None:
             target, fallbacks = route.choose(affinity)
-            return Resolution(target, fallbacks, RouteSource.DYNAMIC, self._revision, route.options)
-        # The inner table may take its time: what changes meanwhile has no part in this resolution.
-        revision = self._revision
-        try:
-            below = await self._resolve_below(model, affinity)
-        except UnknownModelError as error:
-            raise UnknownModelError(model, neighbours(model, self._names())) from error
-        return Resolution(below.target, below.fallbacks, below.source, revision, below.options)
+            resolution = Resolution(target, fallbacks, RouteSource.DYNAMIC, self._revision, route.options)
+        else:
+            # The inner table may take its time: what changes meanwhile has no part in this resolution.
+            revision = self._revision
+            try:
+                below = await self._resolve_below(model, affinity)
+            except UnknownModelError as error:
+                raise UnknownModelError(model, neighbours(model, self.names())) from error
+            resolution = Resolution(below.target, below.fallbacks, below.source, revision, below.options)
+        return self.drains.leave_out(resolution) if self.drains.by_provider else resolution
+
+    # What changes it.
 
     def add_route(self, route: DynamicRoute) -> None:
         """Create or replace the dynamic route of `route.model`.
@@ -90,28 +105,61 @@ class DynamicRoutingTable:
         Raises `InvalidRequestError`, and changes nothing, if the route has no endpoints, an unknown strategy, an
         empty name or weight, or names a provider that the inner table doesn't accept.
         """
-        ready = self._check(route)
-        with self._changing:
-            self._routes[ready.model] = ready
-            self._revision += 1
-        if self._on_added is not None:
-            self._on_added(route)
+        self.apply(Draft.setting([route]), _SET)
 
     def remove_route(self, model: str) -> bool:
         """Remove a dynamic route, so that an inner route comes back into force; False if there was none."""
-        with self._changing:
-            if self._routes.pop(model, None) is None:
-                return False
-            self._revision += 1
-            return True
+        return self.apply(Draft.setting([], [model]), _REMOVED) is not None
 
-    def replace_inner(self, inner: RoutingTable) -> None:
+    def apply(self, draft: Draft, cause: Cause, expected: int | None = None) -> Change | None:
+        """Put all of a draft in force as one revision, or change nothing.
+
+        Args:
+            draft: what is to be changed.
+            cause: who does it, and why.
+            expected: the revision that it is meant for; None: whichever is in force.
+
+        Returns what was changed; None if there was nothing to change, since all that it does is remove what isn't
+        there. Raises `InvalidRequestError` as `add_route` does, and `StaleRevisionError`.
+        """
+        ready = self._ready(draft)
+        with self._changing:
+            if expected is not None and expected != self._revision:
+                raise StaleRevisionError(expected, self._revision)
+            change = self._change(draft, ready, cause)
+            if not change.size:
+                return None
+            for edit in change.routes:
+                self._put(edit, ready.get(edit.model))
+            if change.drains:
+                drained = {**self.drains.by_provider, **{edit.provider: edit.after for edit in change.drains}}
+                self.drains.by_provider = {name: drain for name, drain in drained.items() if drain is not None}
+            self._revision = change.revision
+            self.history.add(change)
+        self._tell(change)
+        return change
+
+    def preview(self, draft: Draft, cause: Cause) -> Change:
+        """What `apply` would change now; raises what it would."""
+        return self._change(draft, self._ready(draft), cause)
+
+    def replace_inner(self, inner: RoutingTable, cause: Cause = _RELOADED) -> None:
         """Layer the dynamic routes over another table from now on. None of them may lead where that doesn't."""
         with self._changing:
             self.inner = inner
-            self._below = _described(inner)
+            self._below = described(inner)
             self._resolve_below = _resolver(self._below)
+            self._naming += 1
             self._revision += 1
+            change = Change(self._revision, cause)
+            self.history.add(change)
+        self._tell(change)
+
+    def subscribe(self, listener: Callable[[Change], None]) -> None:
+        """Tell of each change from now on, once it is in force, in the thread that made it."""
+        self._listeners.append(listener)
+
+    # What is asked about it.
 
     def list_routes(self) -> list[RouteEntry]:
         """The merged view, sorted by model, each model once."""
@@ -127,9 +175,12 @@ class DynamicRoutingTable:
 
     def list_dynamic_routes(self) -> list[DynamicRoute]:
         """Copies of the dynamic routes, sorted by model."""
-        routes = list(self._routes.values())
-        routes.sort(key=lambda route: route.model)
-        return [DynamicRoute(route.model, route.endpoints(), route.strategy, route.options) for route in routes]
+        return [self._record(route) for route in sorted(self._routes.values(), key=lambda route: route.model)]
+
+    def dynamic_route(self, model: str) -> DynamicRoute | None:
+        """A copy of a model's dynamic route; None if it has none."""
+        route = self._routes.get(model)
+        return None if route is None else self._record(route)
 
     def describe(self, model: str) -> RouteView | None:
         """The route that `model` would take, without taking it; None if there is none."""
@@ -144,6 +195,35 @@ class DynamicRoutingTable:
             views[route.model] = self._view(route)
         return sorted(views.values(), key=lambda view: view.model)
 
+    def names(self, after: str = "") -> list[str]:
+        """Every routable name behind `after`, sorted; not to be changed."""
+        naming, names = self._names
+        if naming != self._naming or not isinstance(self._below, ConfigRoutingTable):
+            naming = self._naming
+            names = sorted({entry.model for entry in self.inner.list_routes()}.union(list(self._routes)))
+            self._names = (naming, names)
+        return names[bisect_right(names, after) :] if after else names
+
+    def leading_to(self, provider: str) -> Iterator[RouteView]:
+        """The routes in force that have an endpoint at a provider, by no order."""
+        for view in self._below.describe_routes():
+            if view.model not in self._routes and any(each.provider == provider for each in view.endpoints):
+                yield view
+        for route in list(self._routes.values()):
+            if any(target.provider_name == provider for target in route.targets):
+                yield self._view(route)
+
+    def next_expiry(self) -> float | None:
+        """When the next temporary route or drain takes itself back, in seconds since the epoch; None: none does."""
+        drains = (drain.expires_at for drain in self.drains.by_provider.values() if drain.expires_at is not None)
+        return min((*(expiry.at for expiry in list(self._expiring.values())), *drains), default=None)
+
+    def expired(self, now: float) -> list[Draft]:
+        """What takes back each route and drain whose time is over."""
+        routes = [Draft({model: each.following(now)}) for model, each in list(self._expiring.items()) if each.at <= now]
+        drains = [drain for drain in self.drains.by_provider.values() if drain.expires_at is not None]
+        return routes + [Draft(drains={drain.provider: None}) for drain in drains if (drain.expires_at or now) <= now]
+
     def protocol_of(self, provider: str) -> str | None:
         """A provider's native protocol; None if the inner table doesn't have it."""
         return self._below.protocol_of(provider)
@@ -151,6 +231,46 @@ class DynamicRoutingTable:
     def accepts_provider(self, provider: str) -> bool:
         """Whether a route may name this provider: the inner table knows."""
         return self._below.accepts_provider(provider)
+
+    # How it changes.
+
+    def _ready(self, draft: Draft) -> dict[str, Route]:
+        routes = [route for route in draft.routes.values() if route is not None]
+        return {route.model: ready_route(route, self.drains, self.accepts_provider) for route in routes}
+
+    def _change(self, draft: Draft, ready: dict[str, Route], cause: Cause) -> Change:
+        edits = []
+        for model, wanted in draft.routes.items():
+            before = self.dynamic_route(model)
+            after = None if wanted is None else _record(ready[model], wanted.expiry)
+            if before is not None or after is not None:
+                edits.append(RouteEdit(model, before, after))
+        drained = self.drains.by_provider
+        drain_edits = [DrainEdit(provider, drained.get(provider), after) for provider, after in draft.drains.items()]
+        kept = tuple(edit for edit in drain_edits if edit.before is not None or edit.after is not None)
+        return Change(self._revision + 1, cause, tuple(edits), kept)
+
+    def _put(self, edit: RouteEdit, ready: Route | None) -> None:
+        if edit.after is None or ready is None:
+            del self._routes[edit.model]
+            self._expiring.pop(edit.model, None)
+        else:
+            # Its end is known before it is in force.
+            self._expiring.pop(edit.model, None)
+            if edit.after.expiry is not None:
+                self._expiring[edit.model] = edit.after.expiry
+            self._routes[edit.model] = ready
+        if edit.before is None or edit.after is None:
+            self._naming += 1
+
+    def _tell(self, change: Change) -> None:
+        for listener in self._listeners:
+            listener(change)
+
+    # How it is shown.
+
+    def _record(self, route: Route) -> DynamicRoute:
+        return _record(route, self._expiring.get(route.model))
 
     def _view(self, route: Route) -> RouteView:
         below = self._below.describe(route.model)
@@ -161,61 +281,12 @@ class DynamicRoutingTable:
             RouteSource.DYNAMIC,
             shadows_config=below is not None and below.source is RouteSource.CONFIG,
             options=route.options,
+            expiry=self._expiring.get(route.model),
         )
 
-    def _check(self, route: DynamicRoute) -> Route:
-        """A ready route out of a caller's record; raises `InvalidRequestError` with what is wrong."""
-        if not route.model:
-            raise InvalidRequestError("A route needs a model name.", param="model")
-        if not route.endpoints:
-            message = f"The route `{route.model}` has no endpoints: name at least one provider and model_id."
-            raise InvalidRequestError(message, param="endpoints")
-        try:
-            strategy = RouteStrategy(route.strategy)
-        except ValueError:
-            known = ", ".join(RouteStrategy)
-            message = f"Unknown strategy `{route.strategy}`: expected one of {known}."
-            raise InvalidRequestError(message, param="strategy") from None
-        for endpoint in route.endpoints:
-            self._check_endpoint(endpoint)
-        return Route(
-            route.model,
-            strategy,
-            tuple(
-                RoutingTarget(endpoint.provider, endpoint.model_id, _overrides(endpoint))
-                for endpoint in route.endpoints
-            ),
-            tuple(endpoint.weight for endpoint in route.endpoints),
-            route.options,
-            self._conditions,
-        )
 
-    def _check_endpoint(self, endpoint: RouteEndpoint) -> None:
-        if not endpoint.provider:
-            raise InvalidRequestError(f"The endpoint for `{endpoint.model_id}` has no provider.", param="endpoints")
-        if not endpoint.model_id:
-            raise InvalidRequestError(f"The endpoint at `{endpoint.provider}` has no model_id.", param="endpoints")
-        if endpoint.weight < 1:
-            message = (
-                f"The weight of `{endpoint.provider}:{endpoint.model_id}` is {endpoint.weight}: expected 1 or more."
-            )
-            raise InvalidRequestError(message, param="endpoints")
-        if not self.accepts_provider(endpoint.provider):
-            message = f"There is no provider `{endpoint.provider}`: a route can only name one from the config file."
-            raise InvalidRequestError(message, param="endpoints")
-
-    def _names(self) -> list[str]:
-        """Every routable name, sorted; made anew only after a change."""
-        revision, names = self._sorted_names
-        if revision != self._revision:
-            revision = self._revision
-            names = [entry.model for entry in self.list_routes()]
-            self._sorted_names = (revision, names)
-        return names
-
-
-def _described(table: RoutingTable) -> DescribedTable:
-    return table if isinstance(table, DescribedTable) else _Described(table)
+def _record(route: Route, expiry: Expiry | None) -> DynamicRoute:
+    return DynamicRoute(route.model, route.endpoints(), route.strategy, route.options, expiry)
 
 
 def _resolver(table: DescribedTable) -> Callable[[str, Affinity | None], Awaitable[Resolution]]:
@@ -223,44 +294,3 @@ def _resolver(table: DescribedTable) -> Callable[[str, Affinity | None], Awaitab
     if isinstance(table, ConfigRoutingTable | DynamicRoutingTable):
         return table.resolve
     return lambda model, _: table.resolve(model)
-
-
-def _overrides(endpoint: RouteEndpoint) -> EndpointOverrides | None:
-    context = endpoint.max_input_tokens
-    return EndpointOverrides(max_input_tokens=context) if isinstance(context, int) else None
-
-
-class _Described:
-    """Describes a table that only routes and lists, as well as can be told from outside."""
-
-    def __init__(self, table: RoutingTable) -> None:
-        self._table = table
-
-    async def route(self, model: str) -> RoutingTarget:
-        return await self._table.route(model)
-
-    async def resolve(self, model: str) -> Resolution:
-        if isinstance(self._table, ResolvingTable):
-            return await self._table.resolve(model)
-        return Resolution(await self._table.route(model), (), RouteSource.CONFIG, 0)
-
-    def list_routes(self) -> list[RouteEntry]:
-        return self._table.list_routes()
-
-    def describe(self, model: str) -> RouteView | None:
-        return next((view for view in self.describe_routes() if view.model == model), None)
-
-    def describe_routes(self) -> list[RouteView]:
-        # Which model id stands behind a name is not told: the name itself is the best guess.
-        return [
-            RouteView(
-                entry.model, RouteStrategy.PRIORITY, (RouteEndpoint(entry.provider, entry.model),), RouteSource.CONFIG
-            )
-            for entry in self._table.list_routes()
-        ]
-
-    def protocol_of(self, provider: str) -> str | None:
-        return next((entry.protocol for entry in self._table.list_routes() if entry.provider == provider), None)
-
-    def accepts_provider(self, provider: str) -> bool:  # noqa: ARG002 # which there are is not told, so any will do
-        return True

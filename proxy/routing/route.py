@@ -3,11 +3,14 @@
 A `Route` is never changed, only replaced; the position of its round robin lives and dies with it.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
-from proxy.config.settings import RouteOptions, RouteStrategy
+from proxy.config.settings import EndpointOverrides, RouteOptions, RouteStrategy
+from proxy.errors import InvalidRequestError
 from proxy.routing.strategies import STRATEGIES, Targets
-from proxy.routing.types import ALWAYS_USABLE, USUAL_OPTIONS, Conditions, RouteEndpoint, RoutingTarget
+from proxy.routing.types import ALWAYS_USABLE, USUAL_OPTIONS, Conditions, DynamicRoute, RouteEndpoint, RoutingTarget
 
 
 class Route:
@@ -53,3 +56,46 @@ class Route:
 def _context(target: RoutingTarget) -> int | msgspec.UnsetType:
     known = None if target.overrides is None else target.overrides.max_input_tokens
     return msgspec.UNSET if known is None else known
+
+
+def ready_route(route: DynamicRoute, conditions: Conditions, accepts_provider: Callable[[str], bool]) -> Route:
+    """A route made ready out of a caller's record; raises `InvalidRequestError` with what is wrong."""
+    if not route.model:
+        raise InvalidRequestError("A route needs a model name.", param="model")
+    if not route.endpoints:
+        message = f"The route `{route.model}` has no endpoints: name at least one provider and model_id."
+        raise InvalidRequestError(message, param="endpoints")
+    try:
+        strategy = RouteStrategy(route.strategy)
+    except ValueError:
+        known = ", ".join(RouteStrategy)
+        message = f"Unknown strategy `{route.strategy}`: expected one of {known}."
+        raise InvalidRequestError(message, param="strategy") from None
+    for endpoint in route.endpoints:
+        _check_endpoint(endpoint, accepts_provider)
+    return Route(
+        route.model,
+        strategy,
+        tuple(RoutingTarget(each.provider, each.model_id, _overrides(each)) for each in route.endpoints),
+        tuple(endpoint.weight for endpoint in route.endpoints),
+        route.options,
+        conditions,
+    )
+
+
+def _check_endpoint(endpoint: RouteEndpoint, accepts_provider: Callable[[str], bool]) -> None:
+    if not endpoint.provider:
+        raise InvalidRequestError(f"The endpoint for `{endpoint.model_id}` has no provider.", param="endpoints")
+    if not endpoint.model_id:
+        raise InvalidRequestError(f"The endpoint at `{endpoint.provider}` has no model_id.", param="endpoints")
+    if endpoint.weight < 1:
+        message = f"The weight of `{endpoint.provider}:{endpoint.model_id}` is {endpoint.weight}: expected 1 or more."
+        raise InvalidRequestError(message, param="endpoints")
+    if not accepts_provider(endpoint.provider):
+        message = f"There is no provider `{endpoint.provider}`: a route can only name one from the config file."
+        raise InvalidRequestError(message, param="endpoints")
+
+
+def _overrides(endpoint: RouteEndpoint) -> EndpointOverrides | None:
+    context = endpoint.max_input_tokens
+    return EndpointOverrides(max_input_tokens=context) if isinstance(context, int) else None

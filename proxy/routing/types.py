@@ -85,6 +85,27 @@ class DynamicRoute(msgspec.Struct):
     endpoints: list[RouteEndpoint]
     strategy: RouteStrategy = RouteStrategy.PRIORITY
     options: RouteOptions = USUAL_OPTIONS
+    expiry: "Expiry | None" = None
+    """When it takes itself back; None: never."""
+
+
+class Expiry(msgspec.Struct, frozen=True):
+    """The end of a temporary route.
+
+    Attributes:
+        at: seconds since the epoch.
+        then: the dynamic route that it replaced, which comes back, unless that has expired meanwhile as well.
+    """
+
+    at: float
+    then: DynamicRoute | None = None
+
+    def following(self, now: float) -> DynamicRoute | None:
+        """The route that is in force behind it at a time from `at` on; None: no dynamic one."""
+        route = self.then
+        while route is not None and route.expiry is not None and route.expiry.at <= now:
+            route = route.expiry.then
+        return route
 
 
 class RouteView(msgspec.Struct, frozen=True):
@@ -96,6 +117,7 @@ class RouteView(msgspec.Struct, frozen=True):
     source: RouteSource
     shadows_config: bool = False
     options: RouteOptions = USUAL_OPTIONS
+    expiry: Expiry | None = None
 
 
 class Conditions(Protocol):
