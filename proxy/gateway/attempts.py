@@ -7,21 +7,20 @@ what is tried again, and what may have been billed. Every extra attempt comes ou
 import asyncio
 import random
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Coroutine
 from functools import partial
 from math import inf
 
 from proxy.config import Delivery, HedgeAfter
 from proxy.errors import Failure, UpstreamError
-from proxy.gateway.hedge import HedgeDelays, hedged
+from proxy.gateway.exchange import Exchange
+from proxy.gateway.hedge import hedged
 from proxy.gateway.hold import Held, must_hold, read_refusal
 from proxy.gateway.patience import is_retry_worthwhile, retry_after_s
-from proxy.gateway.reply import Reply
-from proxy.gateway.targets import Targets, Way, name_of
+from proxy.gateway.targets import Attempts, Targets, name_of
 from proxy.routing import USUAL_OPTIONS, Resolution, RoutingTarget
-from proxy.telemetry import Alarms, Attempt, Outcome, RequestSpan
-from proxy.upstream import Answer, Health, RetryBudget, Upstream
+from proxy.telemetry import Outcome
+from proxy.upstream import Answer
 from proxy.wire import Call, Head, Stage, asked_pause_s, says_prompt_too_long
 
 _FAILURES = {
@@ -42,23 +41,6 @@ _OURS = frozenset({Failure.UNAUTHORIZED, Failure.FORBIDDEN, Failure.NOT_FOUND})
 _BACKOFF_S = 0.025
 
 
-class Attempts:
-    """What the attempts of all requests have in common.
-
-    Args:
-        upstream: the connections to the providers.
-        health: how the endpoints are.
-    """
-
-    def __init__(self, upstream: Upstream, health: Health) -> None:
-        self.upstream = upstream
-        self.health = health
-        # By provider: a route can only name one that is configured.
-        self.budgets: defaultdict[str, RetryBudget] = defaultdict(RetryBudget)
-        self.delays = HedgeDelays()
-        self.alarms = Alarms()
-
-
 class Chain(Targets):
     """One request's attempts at its targets.
 
@@ -74,149 +56,148 @@ class Chain(Targets):
         waits_s: how long the client waits for the first byte.
     """
 
-    __slots__ = ("_all", "_outcome", "can_hedge", "head", "waits_s")
+    __slots__ = ("_outcome", "head", "waits_s")
+    can_hedge = False
 
     def __init__(self, common: Attempts, call: Call, head: Head, resolution: Resolution, outcome: Outcome) -> None:
-        super().__init__(common.upstream, common.health, common.budgets, call, resolution)
+        super().__init__(common, call, resolution)
         self.head = head
-        self._all = common
         self._outcome = outcome
-        self.can_hedge = False
         self.waits_s = inf
 
-    def send(self, upstream: Upstream, way: Way, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
+    def send(self, exchange: Exchange, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """Send the request to one target.
 
         Args:
-            upstream: the connections to the providers.
-            way: whom to ask, and how.
+            exchange: whom to ask, and how.
             head: the header fields to pass on, of those that the client sent.
             until: when the head of the answer must be here, by the event loop's clock.
             fresh: whether to do it on a new connection.
         """
         raise NotImplementedError
 
-    async def reply(self) -> Reply:
-        """The reply to pass on: an answer, or the last provider's own error; the caller closes it.
+    async def reply(self) -> Exchange:
+        """The exchange whose answer to pass on, the last provider's own error among them; the caller closes it.
 
         Raises `UpstreamError` if the last provider gave no answer, `UnsupportedProtocolError` if none can be asked this
         way.
         """
-        way = self.first()
+        exchange = self.first()
         if self.is_panic:
             self._outcome.is_panic = True
-            self._all.alarms.ring(name_of(way.target), "is tried although it is out of service: so are all others")
-        hedge_after = self._options.hedge_after
+            said = "is tried although it is out of service: so are all others"
+            self._common.alarms.ring(name_of(exchange.target), said)
+        hedge_after = self._resolution.options.hedge_after
         while True:
             try:
                 if hedge_after is None or not self.can_hedge:
-                    reply = await self._attempt(way)
+                    await self._attempt(exchange)
                 else:
-                    delay_s = self._all.delays.delay_s(self._outcome.model or "", hedge_after)
-                    reply = await hedged(self._attempt(way), delay_s, partial(self._hedge, way))
+                    delay_s = self._common.delays.delay_s(self._outcome.model or "", hedge_after)
+                    exchange = await hedged(self._attempt(exchange), delay_s, partial(self._hedge, exchange))
             except UpstreamError as error:
-                following = self._following(error.failure, way.target)
+                following = self._following(error.failure, exchange.target)
                 if following is None:
                     raise self._exhausted(error) from error
             else:
-                if reply.failure is None:
-                    return reply
-                following = self._following(reply.failure, way.target)
+                if exchange.failure is None:
+                    return exchange
+                following = self._following(exchange.failure, exchange.target)
                 if following is None:
-                    return self._last(reply)
-                reply.close()
-            way = following
+                    return self._last(exchange)
+                exchange.close()
+            exchange = following
 
-    def _following(self, failure: Failure, failed: RoutingTarget) -> Way | None:
+    def _following(self, failure: Failure, failed: RoutingTarget) -> Exchange | None:
         is_in_time = time.monotonic() < self._outcome.started + self.waits_s
         return self.following(failure, failed) if is_in_time else None
 
-    def _hedge(self, slow: Way) -> Coroutine[None, None, Reply] | None:
+    def _hedge(self, slow: Exchange) -> Coroutine[None, None, Exchange] | None:
         """An attempt at the next target beside a slow one, if one may be made."""
-        way = self.next_way(slow.target)
-        return None if way is None else self._attempt(way)
+        exchange = self.next_one(slow.target)
+        return None if exchange is None else self._attempt(exchange)
 
     # One target.
 
-    async def _attempt(self, way: Way) -> Reply:
-        """Ask one target.
+    async def _attempt(self, exchange: Exchange) -> Exchange:
+        """Ask one target; gives the same exchange, with its answer.
 
         Raises `UpstreamError` where it gives no answer, or one that breaks off while it is held back.
         """
-        record = self._outcome.begin(way.target)
-        head = self.head if self._outcome.span is None else self._traced(record, way, self._outcome.span)
-        until = self._outcome.started + min(way.template.timeouts.total_s, self.waits_s)
+        outcome, template = self._outcome, exchange.template
+        head = self._begin(exchange)
+        until = outcome.started + min(template.timeouts.total_s, self.waits_s)
         try:
-            if way.template.limits:
-                await way.enter(until)
+            if template.limits:
+                await exchange.enter(until)
             try:
-                answer = await self.send(self._upstream, way, head, until, fresh=False)
+                answer = await self.send(exchange, head, until, fresh=False)
             except UpstreamError as error:
-                if not error.is_stale or not self._all.budgets[way.target.provider_name].withdraw():
+                if not error.is_stale or not self._common.budgets[exchange.target.provider_name].withdraw():
                     raise
                 # The provider had closed the resting connection, by all appearances before it had read this.
-                record.fail(error.failure, error.reason)
-                record = self._outcome.begin(way.target)
-                head = self.head if self._outcome.span is None else self._traced(record, way, self._outcome.span)
+                exchange.record.fail(error.failure, error.reason)
+                head = self._begin(exchange)
                 await asyncio.sleep(random.random() * _BACKOFF_S)  # noqa: S311 - no secret
-                answer = await self.send(self._upstream, way, head, until, fresh=True)
+                answer = await self.send(exchange, head, until, fresh=True)
         except UpstreamError as error:
-            record.fail(error.failure, error.reason)
-            way.endpoint.fail(way.ticket, error.failure)
-            way.leave()
+            exchange.give_up(error.failure, error.reason)
             raise
         except BaseException:
-            way.endpoint.abandon(way.ticket)
-            way.leave()
+            exchange.give_up(None)
             raise
-        reply = Reply(answer, record, way)
+        exchange.answer = answer
         status = answer.message.status
-        record.head_arrived(status)
+        exchange.record.head_arrived(status)
         # A lone endpoint's answer goes at once: nobody else could be asked.
-        if status != 200 or self._resolution.fallbacks or self._options is not USUAL_OPTIONS:
+        resolution = self._resolution
+        if status != 200 or resolution.fallbacks or resolution.options is not USUAL_OPTIONS:
             try:
-                await self._judge(reply, way.target, until)
+                await self._judge(exchange, until)
             except BaseException:
-                reply.close()
+                exchange.close()
                 raise
-        if reply.failure is None:
-            reply.accept()
-        return reply
+        if exchange.failure is None:
+            exchange.accept()
+        return exchange
 
-    def _traced(self, record: Attempt, way: Way, span: RequestSpan) -> Head:
-        """The client's head as the target of an attempt is told it: with our span of that instead of the client's."""
-        record.span = span.attempt(way.template.origin.address)
+    def _begin(self, exchange: Exchange) -> Head:
+        """Begin an attempt's record; gives the head to pass on: the client's, with our span in place of its own."""
+        record = exchange.record = self._outcome.begin(exchange.target)
+        if (span := self._outcome.span) is None:
+            return self.head
+        record.span = span.attempt(exchange.template.origin.address)
         return record.span.head(self.head)
 
-    async def _judge(self, reply: Reply, target: RoutingTarget, until: float) -> None:
+    async def _judge(self, exchange: Exchange, until: float) -> None:
         """Tell whether an answer is one for the client."""
-        answer = reply.answer
+        answer = exchange.answer
         status = answer.message.status
         if (failure := _FAILURES.get(status)) is not None:
-            reply.fail(failure, f"answered with {status}", status, asked_pause_s(answer.message.head))
+            exchange.fail(failure, f"answered with {status}", status, asked_pause_s(answer.message.head))
             if failure in _OURS:
                 said = f"answers with {status}: its key or the model id is wrong here, not the request"
-                self._all.alarms.ring(name_of(target), said)
+                self._common.alarms.ring(name_of(exchange.target), said)
             return
         if status == 400:
             if self.are_left:
-                reply.held = await read_refusal(answer, until)
-                if says_prompt_too_long(reply.held.body):
-                    reply.fail(Failure.CONTEXT_LENGTH, "has too small a context for the prompt", status)
+                exchange.held = await read_refusal(answer, until)
+                if says_prompt_too_long(exchange.held.body):
+                    exchange.fail(Failure.CONTEXT_LENGTH, "has too small a context for the prompt", status)
                     return
         elif status == 200 and (held := self._hold(answer)) is not None:
             await held.collect(answer, until)
             if held.broken is not None or held.stage is Stage.PREAMBLE:
-                error = self._incomplete(answer, held, target)
-                reply.fail(Failure.INCOMPLETE, error.reason, status)
+                error = self._incomplete(answer, held, exchange.target)
+                exchange.fail(Failure.INCOMPLETE, error.reason, status)
                 raise error
-            reply.held = held
+            exchange.held = held
             if held.stage is Stage.ERROR:
-                reply.fail(Failure.INCOMPLETE, "told an error instead of its answer", status)
+                exchange.fail(Failure.INCOMPLETE, "told an error instead of its answer", status)
                 return
-            reply.record.head_arrived(status)
-        if self._options.hedge_after is HedgeAfter.P95:
-            self._all.delays.note(self._outcome.model or "", time.monotonic() - reply.record.started)
+            exchange.record.head_arrived(status)
+        if self._resolution.options.hedge_after is HedgeAfter.P95:
+            self._common.delays.note(self._outcome.model or "", time.monotonic() - exchange.record.started)
 
     def _incomplete(self, answer: Answer, held: Held, target: RoutingTarget) -> UpstreamError:
         if held.broken is None:
@@ -229,28 +210,28 @@ class Chain(Targets):
     def _hold(self, answer: Answer) -> Held | None:
         """What to hold an answer back with; None if it goes at once."""
         return (
-            must_hold(answer, self._options.delivery)
-            if self._resolution.fallbacks or self._options.delivery is Delivery.WHOLE
+            must_hold(answer, self._resolution.options.delivery)
+            if self._resolution.fallbacks or self._resolution.options.delivery is Delivery.WHOLE
             else None
         )
 
     # When none could serve.
 
-    def _last(self, reply: Reply) -> Reply:
+    def _last(self, last: Exchange) -> Exchange:
         """The last provider's own error, unless it is about us while the others had better reasons."""
         outcome = self._outcome
-        outcome.failure = reply.failure
+        outcome.failure = last.failure
         if (
-            reply.failure is not None
-            and reply.failure in _OURS
+            last.failure is not None
+            and last.failure in _OURS
             and len({attempt.failure for attempt in outcome.attempts}) > 1
         ):
-            reply.close()
-            name = reply.record.target.provider_name
-            raise self._exhausted(UpstreamError(f"{reply.record.reason}", provider=name, failure=reply.failure))
+            last.close()
+            name = last.target.provider_name
+            raise self._exhausted(UpstreamError(f"{last.record.reason}", provider=name, failure=last.failure))
         if self._resolution.fallbacks:
-            reply.advice = self._advice()
-        return reply
+            last.advice = self._advice()
+        return last
 
     def _exhausted(self, last: UpstreamError) -> UpstreamError:
         """The last error, telling of all attempts."""
@@ -269,5 +250,5 @@ class Chain(Targets):
         """Whether the client should try again, and after how many seconds."""
         attempts = self._outcome.attempts
         failures = [attempt.failure for attempt in attempts if attempt.failure is not None]
-        wait_s = self._all.health.retry_after_s([attempt.target for attempt in attempts])
+        wait_s = self._common.health.retry_after_s([attempt.target for attempt in attempts])
         return is_retry_worthwhile(failures, self.head), retry_after_s(wait_s)

@@ -5,17 +5,17 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from proxy.config import Current
-from proxy.gateway.attempts import Attempts, Chain
+from proxy.gateway.attempts import Chain
 from proxy.gateway.body import ModelRequest
+from proxy.gateway.exchange import Exchange
 from proxy.gateway.patience import client_waits_s
 from proxy.gateway.relay import relay
-from proxy.gateway.reply import Reply
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
-from proxy.gateway.targets import Way
+from proxy.gateway.targets import Attempts
 from proxy.routing import Resolution
 from proxy.telemetry import Outcome
-from proxy.upstream import Answer, Upstream
+from proxy.upstream import Answer
 from proxy.wire import Call, Head
 
 # RFC 9110 §5.5: what may stand in a field value; other characters of a model id go percent-encoded.
@@ -67,17 +67,21 @@ class _Posting(Chain):
     ) -> None:
         super().__init__(common, call, head, resolution, outcome)
         self._body = body
-        self.can_hedge = body.can_hedge
 
-    def send(self, upstream: Upstream, way: Way, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
+    @property
+    def can_hedge(self) -> bool:  # type: ignore[override]
         """See `Chain`."""
-        payload = self._body.payload(way.target.model_id)
-        return upstream.send(way.template, head, payload, until, fresh=fresh)
+        return self._body.can_hedge
+
+    def send(self, exchange: Exchange, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
+        """See `Chain`."""
+        payload = self._body.payload(exchange.target.model_id)
+        return self._common.upstream.send(exchange.template, head, payload, until, fresh=fresh)
 
 
-def added_lines(reply: Reply, resolution: Resolution, outcome: Outcome) -> bytes:
+def added_lines(reply: Exchange, resolution: Resolution, outcome: Outcome) -> bytes:
     """What an answer says of its way here, as lines of its head."""
-    target = reply.record.target
+    target = reply.target
     lines = _way_lines(target.provider_name, target.model_id, len(outcome.attempts), resolution.revision)
     values = reply.answer.message.head.values
     if b"x-request-id" not in values:

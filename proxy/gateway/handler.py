@@ -5,11 +5,11 @@ from functools import partial
 from proxy.config import Current, Protocol
 from proxy.errors import ProxyError
 from proxy.gateway.application import Application
-from proxy.gateway.attempts import Attempts
 from proxy.gateway.body import ModelRequest, StreamedForm, read_request
 from proxy.gateway.forwarder import Forwarder
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
+from proxy.gateway.targets import Attempts
 from proxy.gateway.tunnel import Tunneller
 from proxy.routing import DynamicRoutingTable
 from proxy.telemetry import Ending, Outcome, Telemetry

@@ -5,14 +5,14 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 
 from proxy.config import HedgeAfter
-from proxy.gateway.reply import Reply
+from proxy.gateway.exchange import Exchange
 
 # Enough to tell a route's slowest twentieth, few enough to follow what changes.
 _KEPT = 100
 _NEEDED = 20
 _MODELS_KEPT = 10_000
 
-Asking = Coroutine[None, None, Reply]
+Asking = Coroutine[None, None, Exchange]
 
 
 class HedgeDelays:
@@ -35,7 +35,7 @@ class HedgeDelays:
         self._seen_s.setdefault(model, deque(maxlen=_KEPT)).append(first_byte_s)
 
 
-async def hedged(first: Asking, delay_s: float | None, second: Callable[[], Asking | None]) -> Reply:
+async def hedged(first: Asking, delay_s: float | None, second: Callable[[], Asking | None]) -> Exchange:
     """The first good reply of one attempt and, should it take longer than `delay_s`, another; the loser is closed.
 
     If neither is good, what the later of them to fail gave or raised.
@@ -58,11 +58,11 @@ async def hedged(first: Asking, delay_s: float | None, second: Callable[[], Aski
             task.add_done_callback(_close)
 
 
-def _is_good(task: asyncio.Task[Reply]) -> bool:
+def _is_good(task: asyncio.Task[Exchange]) -> bool:
     return task.exception() is None and task.result().failure is None
 
 
-def _close(task: asyncio.Task[Reply]) -> None:
+def _close(task: asyncio.Task[Exchange]) -> None:
     """Give up an attempt that nobody waits for any more."""
     if not task.cancelled() and task.exception() is None:
         task.result().close()

@@ -9,7 +9,7 @@ import asyncio
 from proxy.config import RouteOptions
 from proxy.deadline import Deadline
 from proxy.errors import Failure
-from proxy.gateway.reply import Reply
+from proxy.gateway.exchange import Exchange
 from proxy.gateway.response import Response, date_line
 from proxy.telemetry import STALL_S, Ending, Outcome
 from proxy.upstream import Answer
@@ -35,7 +35,7 @@ _SAID_ANEW = NOT_RETURNED | {
 
 
 async def relay(
-    reply: Reply, response: Response, added: bytes, call: Call, options: RouteOptions, outcome: Outcome
+    reply: Exchange, response: Response, added: bytes, call: Call, options: RouteOptions, outcome: Outcome
 ) -> None:
     """Pass on a provider's answer.
 

@@ -9,15 +9,16 @@ from collections.abc import Awaitable
 from functools import partial
 
 from proxy.errors import NotFoundError
-from proxy.gateway.attempts import Attempts, Chain
+from proxy.gateway.attempts import Chain
+from proxy.gateway.exchange import Exchange
 from proxy.gateway.forwarder import added_lines
 from proxy.gateway.relay import relay
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
-from proxy.gateway.targets import Way
+from proxy.gateway.targets import Attempts
 from proxy.routing import DynamicRoutingTable
 from proxy.telemetry import Ending, Outcome
-from proxy.upstream import Answer, Upstream
+from proxy.upstream import Answer
 from proxy.wire import NOT_RETURNED, Head, ModelPlace, parse_call
 
 # In a browser, where it can set no header, OpenAI's SDK hands over its key as a subprotocol.
@@ -71,9 +72,9 @@ class _Handshake(Chain):
 
     __slots__ = ()
 
-    def send(self, upstream: Upstream, way: Way, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
+    def send(self, exchange: Exchange, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """See `Chain`."""
-        return upstream.connect(way.template, head, until, fresh=fresh)
+        return self._common.upstream.connect(exchange.template, head, until, fresh=fresh)
 
 
 def _affinity(request: Request, header: str | None) -> str:

@@ -14,12 +14,12 @@ from proxy.telemetry.outcome import Attempt, Outcome
 _log = logging.getLogger("pointsman.access")
 
 
-def write_line(outcome: Outcome, duration_s: float, form: AccessLog) -> None:
-    """Write the line of a request that took so many seconds, if it is wanted."""
-    if not _log.isEnabledFor(logging.INFO) or form is AccessLog.OFF:
+def write_line(outcome: Outcome, form: AccessLog) -> None:
+    """Write the line of a request that is over, as text or as JSON."""
+    if not _log.isEnabledFor(logging.INFO):
         return
     if form is AccessLog.JSON:
-        _log.info("%s", json.dumps(_fields(outcome, duration_s), separators=(",", ":")), extra=BARE)
+        _log.info("%s", json.dumps(_fields(outcome), separators=(",", ":")), extra=BARE)
         return
     target, first_byte_s, tokens = outcome.target, outcome.first_byte_s, outcome.tokens
     _log.info(
@@ -32,7 +32,7 @@ def write_line(outcome: Outcome, duration_s: float, form: AccessLog) -> None:
         "-" if target is None else ascii(f"{target.provider_name}:{target.model_id}"),
         len(outcome.attempts),
         "-" if first_byte_s is None else f"{first_byte_s * 1000:.0f}ms",
-        duration_s * 1000,
+        outcome.duration_s * 1000,
         outcome.body_bytes,
         "-" if tokens.input is None else tokens.input,
         "-" if tokens.output is None else tokens.output,
@@ -42,7 +42,7 @@ def write_line(outcome: Outcome, duration_s: float, form: AccessLog) -> None:
     )
 
 
-def _fields(outcome: Outcome, duration_s: float) -> dict[str, object]:
+def _fields(outcome: Outcome) -> dict[str, object]:
     tokens = outcome.tokens
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -57,7 +57,7 @@ def _fields(outcome: Outcome, duration_s: float) -> dict[str, object]:
         "attempts": [_attempt(attempt) for attempt in outcome.attempts],
         "status": outcome.status,
         "first_byte_ms": _ms(outcome.first_byte_s),
-        "total_ms": _ms(duration_s),
+        "total_ms": _ms(outcome.duration_s),
         "bytes": outcome.body_bytes,
         "input_tokens": tokens.input,
         "output_tokens": tokens.output,

@@ -86,6 +86,7 @@ class Outcome:
         method: as sent.
         path: as the client sent it, without the query (a credential may be in there).
         started: when the request came, by the monotonic clock, in seconds.
+        duration_s: from then to its end; 0 while it is under way.
         model: the name that the client asked for.
         source: where its route came from; None as long as it has none.
         revision: the version of the table that decided; 0 as long as there is no route.
@@ -103,6 +104,7 @@ class Outcome:
         span: its span, if requests are traced.
     """
 
+    duration_s = 0.0
     model: str | None = None
     source: RouteSource | None = None
     revision = 0
@@ -138,6 +140,14 @@ class Outcome:
         self.status = error.status
         self.error = error.message
         self.code = error.code or error.type
+
+    def end(self) -> None:
+        """Note that it is over, and so is each of its attempts."""
+        now = _now()
+        self.duration_s = now - self.started
+        for attempt in self.attempts:
+            if attempt.duration_s is None:
+                attempt.duration_s = now - attempt.started
 
     @property
     def has_failed(self) -> bool:

@@ -96,10 +96,10 @@ class Spans:
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter, _WAITING, _EVERY_MS, _AT_ONCE))
         self._tracer = self._provider.get_tracer("pointsman", version)
 
-    def record(self, outcome: Outcome, span: RequestSpan, duration_s: float) -> None:
-        """Make the spans of a request that has just ended and took so many seconds."""
+    def record(self, outcome: Outcome, span: RequestSpan) -> None:
+        """Make the spans of a request that has just ended."""
         end_ns = time.time_ns()
-        start_ns = end_ns - round(duration_s * _NS)
+        start_ns = end_ns - round(outcome.duration_s * _NS)
         operation = _operation(outcome)
         context = Context()
         if span.parent_id:

@@ -1,9 +1,8 @@
 """Where the records of all requests go, and what is told of them."""
 
 import asyncio
-import time
 
-from proxy.config import Current
+from proxy.config import AccessLog, Current
 from proxy.telemetry.access_log import write_line
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.outcome import Outcome
@@ -44,19 +43,16 @@ class Telemetry:
 
     def record(self, outcome: Outcome) -> None:
         """Take in the record of a request that is over."""
-        now = time.monotonic()
-        for attempt in outcome.attempts:
-            if attempt.duration_s is None:
-                attempt.duration_s = now - attempt.started
-        duration_s = now - outcome.started
-        self._metrics.in_flight -= 1
-        self._metrics.count(outcome, duration_s)
-        write_line(outcome, duration_s, self._current.settings.server.access_log)
+        outcome.end()
+        self._metrics.add(outcome)
+        if (form := self._current.settings.server.access_log) is not AccessLog.OFF:
+            write_line(outcome, form)
         if self._tracer is not None and outcome.span is not None:
-            self._tracer.record(outcome, outcome.span, duration_s)
+            self._tracer.record(outcome, outcome.span)
 
     async def exposition(self) -> bytes:
         """All metrics in Prometheus' text format, written in a thread: there may be many."""
+        self._metrics.settle()
         return await asyncio.to_thread(self._expose)
 
     def _expose(self) -> bytes:

@@ -24,7 +24,7 @@ _log = logging.getLogger("pointsman.tracing")
 class _Spans(Protocol):
     """What takes requests that are over: `Spans`, which can be imported only with the extra."""
 
-    def record(self, outcome: Outcome, span: RequestSpan, duration_s: float) -> None: ...
+    def record(self, outcome: Outcome, span: RequestSpan) -> None: ...
 
     def close(self) -> None: ...
 
@@ -85,7 +85,7 @@ class Tracer:
         """The span of a request that begins now."""
         return RequestSpan(head, self._sample)
 
-    def record(self, outcome: Outcome, span: RequestSpan, duration_s: float) -> None:
+    def record(self, outcome: Outcome, span: RequestSpan) -> None:
         """Take in a request that is over and took so many seconds; its spans are sent by a thread of their own."""
         if span.is_sampled and self._spans is not None:
-            self._spans.record(outcome, span, duration_s)
+            self._spans.record(outcome, span)

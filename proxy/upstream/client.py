@@ -261,14 +261,10 @@ class Upstream:
                 connection = await pool.acquire(limit_s, fresh=fresh)
             connection.must_end(until)
             try:
-                await connection.exchange(
-                    head,
-                    payload.data,
-                    outbox=self._outbox,
-                    limit_s=timeouts.first_byte_s,
-                    chunked=payload.length is None,
-                    may_switch=may_switch,
-                )
+                await connection.exchange(head, payload, self._outbox, timeouts.first_byte_s, may_switch)
+                # Also where the head came together with what is wrong behind it: nothing has been passed on yet.
+                if connection.error is not None:
+                    raise connection.error
             except BaseException:
                 pool.drop(connection)
                 raise

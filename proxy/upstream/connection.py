@@ -14,7 +14,7 @@ from proxy.deadline import Deadline
 from proxy.outbox import Outbox
 from proxy.upstream.broken import BrokenError, Phase, SilenceError
 from proxy.upstream.parser import AnswerParser, InvalidAnswerError
-from proxy.upstream.requests import Body, Sink
+from proxy.upstream.requests import Payload, Sink
 
 # What may wait here for its sink before reading from the provider pauses.
 _BUFFER_BYTES = 128 * 1024
@@ -27,6 +27,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         answer: what has come of the answer.
+        error: what broke it, if anything did.
         transport: while it is open.
         idle_since: when the last exchange ended, by the event loop's clock.
         on_closed: called when the connection ends while it rests between two exchanges.
@@ -40,7 +41,7 @@ class Connection(asyncio.Protocol):
         self._sink: Sink | None = None
         self._resumed: asyncio.Event | None = None
         self._sender: asyncio.Task[None] | None = None
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
         self._limit_s = 0.0
         self._is_paused = False
         self._is_sending = False
@@ -61,57 +62,49 @@ class Connection(asyncio.Protocol):
     def is_reusable(self) -> bool:
         """Whether another exchange can follow."""
         is_over = self.answer.is_complete and self.answer.stays_open and not self._is_sending
-        return is_over and self._error is None and self.is_open
+        return is_over and self.error is None and self.is_open
 
     def must_end(self, until: float) -> None:
         """Whatever is waited for in this exchange has to be here by this time, by the event loop's clock."""
         self._deadline.until = until
 
-    async def exchange(
+    def exchange(
         self,
         head: bytes,
-        body: Body,
+        payload: Payload,
         outbox: Outbox,
         limit_s: float,
-        *,
-        chunked: bool = False,
-        may_switch: bool = False,
-    ) -> None:
-        """Send a request and wait for the head of its answer.
+        may_switch: bool = False,  # noqa: FBT001, FBT002 - positional, for it is called with each request
+    ) -> asyncio.Future[None]:
+        """Send a request. What it gives is done once the head of the answer is here, or an `error` is.
 
         Args:
             head: the request's head, complete.
-            body: all of it in pieces, or a stream.
+            payload: its body; a stream without a length goes in chunks.
             outbox: what is written to providers.
             limit_s: how long the provider may be silent from the last byte that it was sent.
-            chunked: whether a stream goes in chunks; otherwise the head announces its length.
             may_switch: whether the request asks for another protocol, so that the answer may be a 101.
 
-        Raises `BrokenError`, `SilenceError`, or what reading a streamed body raises.
+        Raises `BrokenError` if the connection is closed already.
         """
         self.answer.begin(may_switch=may_switch)
         self._exchanges += 1
-        if self.transport is None or self.transport.is_closing():
+        if (transport := self.transport) is None or transport.is_closing():
             reason = "closed the connection before it was asked"
             raise BrokenError(reason, Phase.SEND, reused=self._exchanges > 1)
         self._limit_s = limit_s
-        if isinstance(body, tuple):
-            pieces = (head, *body)
-            if sum(map(len, pieces)) <= _JOINED_BYTES:
-                outbox.write(self.transport, b"".join(pieces))
-            else:
-                self.transport.writelines(pieces)
-        else:
-            self.transport.write(head)
+        body, length = payload
+        if not isinstance(body, tuple):
+            transport.write(head)
             self._is_sending = True
-            self._sender = self._loop.create_task(self._send(body, chunked=chunked))
-        while not self.answer.has_head and self._error is None:
-            self._deadline.set(limit_s)
-            self._waiter = self._loop.create_future()
-            await self._waiter
-        # Also where the head came together with what is wrong behind it: nothing has been passed on yet.
-        if self._error is not None:
-            raise self._error
+            self._sender = self._loop.create_task(self._send(body, chunked=length is None))
+        elif length is not None and length <= _JOINED_BYTES:
+            outbox.write(transport, b"".join((head, *body)))
+        else:
+            transport.writelines((head, *body))
+        self._deadline.set(limit_s)
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def pour(self, sink: Sink, limit_s: float) -> None:
         """Pass on the rest of the body, or what comes behind a 101, to `sink` as it comes, and its end.
@@ -125,7 +118,7 @@ class Connection(asyncio.Protocol):
         self._deadline.set(limit_s)
         if self.answer.pieces:
             sink.write(self.answer.take())
-        if self.answer.is_complete or self._error is not None:
+        if self.answer.is_complete or self.error is not None:
             self._end_sink()
         else:
             self.resume()
@@ -181,19 +174,22 @@ class Connection(asyncio.Protocol):
                 answer.feed(data)
             except InvalidAnswerError as error:
                 if not answer.is_complete:
-                    self._error = self._error or self._broken(error.reason)
+                    self.error = self.error or self._broken(error.reason)
                 if self.transport is not None:
                     self.transport.abort()
         if (sink := self._sink) is not None:
             self._deadline.set(self._limit_s)
             if answer.pieces:
                 sink.write(answer.take())
-            if answer.is_complete or self._error is not None:
+            if answer.is_complete or self.error is not None:
                 self._end_sink()
         else:
-            if sum(map(len, answer.pieces)) > _BUFFER_BYTES:
-                self.pause()
-            self._wake()
+            if answer.has_head or self.error is not None:
+                self._wake()
+            else:
+                self._deadline.set(self._limit_s)
+            if len(answer.pieces) > 1 or len(data) > _BUFFER_BYTES:
+                self._limit_buffer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: that completes an answer that has no other end, and breaks any other that is under way."""
@@ -201,9 +197,9 @@ class Connection(asyncio.Protocol):
         self._deadline.clear()
         if self.answer.has_switched:
             self.answer.is_complete = exc is None
-        if self._error is None and (exc is not None or not self.answer.end()):
+        if self.error is None and (exc is not None or not self.answer.end()):
             head, body = "closed the connection without an answer", "broke off in the middle of its answer"
-            self._error = self._broken(body if self.answer.has_head else head)
+            self.error = self._broken(body if self.answer.has_head else head)
         if self._resumed is not None:
             self._resumed.set()
         if self._sender is not None:
@@ -226,6 +222,10 @@ class Connection(asyncio.Protocol):
 
     # How it waits, and fails.
 
+    def _limit_buffer(self) -> None:
+        if sum(map(len, self.answer.pieces)) > _BUFFER_BYTES:
+            self.pause()
+
     def _wake(self) -> None:
         """End the wait for the head."""
         waiter, self._waiter = self._waiter, None
@@ -235,7 +235,7 @@ class Connection(asyncio.Protocol):
     def _end_sink(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
-            sink.close(None if self.answer.is_complete else self._error)
+            sink.close(None if self.answer.is_complete else self.error)
 
     def _silent(self) -> None:
         """The time limit of the last wait is over."""
@@ -261,8 +261,8 @@ class Connection(asyncio.Protocol):
         self._fail(self._broken(reason, SilenceError))
 
     def _fail(self, error: BaseException) -> None:
-        if self._error is None:
-            self._error = error
+        if self.error is None:
+            self.error = error
         if self._sink is not None:
             self._end_sink()
         self._wake()

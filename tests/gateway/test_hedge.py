@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from proxy.errors import Failure
+from proxy.gateway.exchange import Exchange
 from proxy.gateway.hedge import hedged
-from proxy.gateway.reply import Reply
 from proxy.routing import RoutingTarget
 from tests.conftest import MakeProxy, url
 from tests.gateway.scripted_provider import EVENTS, Connection, ScriptedProvider
@@ -34,7 +34,7 @@ async def test_a_client_that_leaves_as_the_loser_ends_leaves_nothing_open() -> N
     """The winner's reply, which nobody gets to see, is closed."""
     reply, ending = Given(), asyncio.Event()
 
-    async def slow() -> Reply:
+    async def slow() -> Exchange:
         try:
             await asyncio.Event().wait()
         finally:
@@ -44,8 +44,8 @@ async def test_a_client_that_leaves_as_the_loser_ends_leaves_nothing_open() -> N
             await asyncio.sleep(0)
         raise AssertionError
 
-    async def second() -> Reply:
-        return cast("Reply", reply)
+    async def second() -> Exchange:
+        return cast("Exchange", reply)
 
     async def request() -> None:
         taken = await hedged(slow(), 0, second)
@@ -66,11 +66,11 @@ async def test_both_at_once() -> None:
     """Of two replies that come in the same moment one is taken, the other closed."""
     replies, go = [Given(), Given()], asyncio.Event()
 
-    async def attempt(number: int) -> Reply:
+    async def attempt(number: int) -> Exchange:
         await go.wait()
-        return cast("Reply", replies[number])
+        return cast("Exchange", replies[number])
 
-    def second() -> Coroutine[None, None, Reply]:
+    def second() -> Coroutine[None, None, Exchange]:
         asyncio.get_running_loop().call_soon(go.set)
         return attempt(1)
 
@@ -132,7 +132,7 @@ async def test_what_comes_as_the_winner_is_chosen_is_passed_on(
         await connection.send_chunk(DONE)
         await connection.send_chunk(b"")
 
-    async def slowly_hedged(*arguments: Any) -> Reply:
+    async def slowly_hedged(*arguments: Any) -> Exchange:
         reply = await hedged(*arguments)
         chosen.set()
         while not reply.answer.message.is_complete:  # noqa: ASYNC110 - no event tells

@@ -89,8 +89,9 @@ async def test_off(
 def test_a_json_line_is_all_of_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     """On stderr nothing stands before the object, while other lines say when and by whom."""
     record = Outcome("127.0.0.1", "GET", "/v1/models")
+    record.duration_s = 0.25
     with logging_to_stderr(logging.INFO):
-        write_line(record, 0.25, AccessLog.JSON)
+        write_line(record, AccessLog.JSON)
         logging.getLogger("pointsman.server").warning("something else")
 
     access, other = capsys.readouterr().err.splitlines()

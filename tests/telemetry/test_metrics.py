@@ -188,7 +188,8 @@ def test_failovers_and_failures_are_counted_by_what_failed() -> None:
     outcome.begin(second)
     outcome.status, outcome.ending, outcome.stalls = 200, Ending.COMPLETE, 2
 
-    counted.count(outcome, 0.1)
+    counted.add(outcome)
+    counted.settle()
 
     assert counted.failovers["fast", first, second].value == 1
     assert counted.endpoints[first].results == {Failure.RATE_LIMITED: 1}
@@ -207,7 +208,8 @@ def test_no_label_grows_without_a_bound(monkeypatch: pytest.MonkeyPatch) -> None
         outcome.served_by = outcome.begin(RoutingTarget("straw", f"id-{number}"))
         outcome.served_by.head_arrived(200)
         outcome.status, outcome.ending = 200, Ending.COMPLETE
-        counted.count(outcome, 0.1)
+        counted.add(outcome)
+    counted.settle()
 
     assert sum(way.complete for way in counted.ways.values()) == 100
     assert sum(endpoint.answered for endpoint in counted.endpoints.values()) == 100

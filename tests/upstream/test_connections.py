@@ -12,6 +12,7 @@ from proxy.outbox import Outbox
 from proxy.upstream.broken import BrokenError, Phase, SilenceError
 from proxy.upstream.connection import Connection
 from proxy.upstream.dial import Dialer
+from proxy.upstream.requests import Payload
 from tests.conftest import MakeProxy, url
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -207,9 +208,10 @@ async def test_a_break_knows_how_far_it_had_come(
 
 async def exchange(connection: Connection) -> None:
     """One whole exchange."""
-    await connection.exchange(
-        b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", (), Outbox(asyncio.get_running_loop()), limit_s=5
-    )
+    head = b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+    await connection.exchange(head, Payload((), 0), Outbox(asyncio.get_running_loop()), limit_s=5)
+    if connection.error is not None:
+        raise connection.error
     sink = Drain()
     connection.pour(sink, 5)
     if (error := await sink.over) is not None:
