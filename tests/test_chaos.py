@@ -9,10 +9,12 @@ from proxy.app import event_loop
 from tests.chaos.clients import MANNERS
 from tests.chaos.run import run
 
-# Kept on purpose: one for each endpoint, for each kind of request to each, or for each way in which one can end.
+# Kept on purpose: one for each endpoint, for each kind of request to each, for each way in which one can end, or of the
+# few latest requests.
 KEPT = {
     *("Call", "RequestTemplate", "Head", "EndpointHealth", "Breaker", "RetryBudget", "ConcurrencyLimit"),
     *("EndpointCell", "WayCell", "Histogram", "Count"),
+    *("Outcome", "Attempt", "Resolution"),
 }
 
 

@@ -66,7 +66,7 @@ class Gateway:
         try:
             outcome.model = body.model
             resolution = await self._table.resolve(body.model, partial(_affinity, request, body))
-            outcome.source, outcome.revision = resolution.source, resolution.revision
+            outcome.resolution = resolution
             await self._forwarder.forward(request, response, call, body, resolution, outcome)
         finally:
             if isinstance(body, StreamedForm):

@@ -49,7 +49,7 @@ class Tunneller:
             raise NotFoundError("There is a WebSocket only at /v1/realtime?model=….")
         outcome.model = call.model
         resolution = await self._table.resolve(call.model, partial(_affinity, request))
-        outcome.source, outcome.revision = resolution.source, resolution.revision
+        outcome.resolution = resolution
         head = _without_credential(request.head)
         reply = await _Handshake(self._attempts, call, head, resolution, outcome).reply()
         answer = reply.answer

@@ -64,7 +64,7 @@ class ConfigRoutingTable:
         """The target with its fallbacks; raises `UnknownModelError`."""
         if (route := self._routes.get(model)) is not None:
             target, fallbacks = route.choose(affinity)
-            return Resolution(target, fallbacks, RouteSource.CONFIG, 0, route.options)
+            return Resolution(target, fallbacks, RouteSource.CONFIG, 0, route.options, route.strategy)
         if (direct := self._direct(model)) is not None:
             return Resolution(direct, (), RouteSource.DIRECT, 0)
         raise UnknownModelError(model, neighbours(model, self._names))

@@ -72,7 +72,8 @@ class Drains:
             raise ProviderDrainedError(dict.fromkeys(target.provider_name for target in targets))
         if len(left) == len(targets):
             return resolution
-        return msgspec.structs.replace(resolution, target=left[0], fallbacks=left[1:])
+        drained = tuple(target for target in targets if target not in left)
+        return msgspec.structs.replace(resolution, target=left[0], fallbacks=left[1:], drained=drained)
 
     def ways(self, targets: tuple[RoutingTarget, ...]) -> tuple[RoutingTarget, ...]:
         """Those of a route's targets that are asked now, in their order."""

@@ -86,7 +86,9 @@ class DynamicRoutingTable:
         """
         if (route := self._routes.get(model)) is not None:
             target, fallbacks = route.choose(affinity)
-            resolution = Resolution(target, fallbacks, RouteSource.DYNAMIC, self._revision, route.options)
+            resolution = Resolution(
+                target, fallbacks, RouteSource.DYNAMIC, self._revision, route.options, route.strategy
+            )
         else:
             # The inner table may take its time: what changes meanwhile has no part in this resolution.
             revision = self._revision
@@ -94,7 +96,9 @@ class DynamicRoutingTable:
                 below = await self._resolve_below(model, affinity)
             except UnknownModelError as error:
                 raise UnknownModelError(model, neighbours(model, self.names())) from error
-            resolution = Resolution(below.target, below.fallbacks, below.source, revision, below.options)
+            resolution = Resolution(
+                below.target, below.fallbacks, below.source, revision, below.options, below.strategy
+            )
         return self.drains.leave_out(resolution) if self.drains.by_provider else resolution
 
     # What changes it.

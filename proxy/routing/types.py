@@ -37,7 +37,8 @@ class RoutingTarget(msgspec.Struct, frozen=True, cache_hash=True):
 class Resolution(msgspec.Struct, frozen=True):
     """Where one request goes: the chosen target, the ordered fallbacks behind it, and why.
 
-    `revision` is the table's version that decided, `options` are the route's.
+    `revision` is the table's version that decided; `options` and `strategy` are the route's; `drained` are the targets
+    that were left out since somebody has drained their providers.
     """
 
     target: RoutingTarget
@@ -45,6 +46,8 @@ class Resolution(msgspec.Struct, frozen=True):
     source: RouteSource
     revision: int
     options: RouteOptions = USUAL_OPTIONS
+    strategy: RouteStrategy = RouteStrategy.PRIORITY
+    drained: tuple[RoutingTarget, ...] = ()
 
 
 class RouteEntry(msgspec.Struct, frozen=True):

@@ -84,7 +84,7 @@ class _Collector(Collector):
             ("model", "provider"),
             list(self._metrics.durations.items()),
         )
-        yield _gauge("pointsman_requests_in_flight", "Requests under way.", self._metrics.in_flight)
+        yield _gauge("pointsman_requests_in_flight", "Requests under way.", len(self._metrics.under_way))
 
     def _attempts(self) -> Iterator[Metric]:
         counts: Counter[tuple[str, ...]] = Counter()

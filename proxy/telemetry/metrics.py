@@ -136,7 +136,7 @@ class Metrics:
     """Counts requests by their records.
 
     Attributes:
-        in_flight: requests under way.
+        under_way: the records of the requests that are not over.
         ways: requests by model, target and status.
         endpoints: attempts by target.
         durations: in seconds, by model and provider.
@@ -145,7 +145,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self.in_flight = 0
+        self.under_way: set[Outcome] = set()
         self._over: list[Outcome] = []
         self.endpoints: Cells[RoutingTarget, EndpointCell] = Cells(lambda _: EndpointCell(), _OTHER_TARGET)
         self.durations: Cells[tuple[str, str], Histogram] = Cells(lambda _: Histogram(), (OTHER, OTHER))
@@ -157,7 +157,7 @@ class Metrics:
 
     def add(self, outcome: Outcome) -> None:
         """Take in a request that is over; it is counted with the next ones, or when somebody asks."""
-        self.in_flight -= 1
+        self.under_way.discard(outcome)
         self._over.append(outcome)
         if len(self._over) >= _BATCH:
             self.settle()
@@ -169,7 +169,8 @@ class Metrics:
             self._count(outcome)
 
     def _count(self, outcome: Outcome) -> None:
-        attempts, source, target = outcome.attempts, outcome.source, outcome.target
+        attempts, resolution, target = outcome.attempts, outcome.resolution, outcome.target
+        source = None if resolution is None else resolution.source
         is_direct = source is _DIRECT
         model = UNKNOWN if source is None else DIRECT if is_direct else outcome.model or UNKNOWN
         if is_direct and target is not None:
@@ -184,6 +185,8 @@ class Metrics:
             tokens = outcome.tokens
             way.tokens_in += tokens.input or 0
             way.tokens_out += tokens.output or 0
+            # Records are kept for a while; what the answer said is not.
+            outcome.usage = None
         if (endpoint := way.endpoint) is not None:
             endpoint.stalls += outcome.stalls
             if len(attempts) == 1:

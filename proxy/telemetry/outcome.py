@@ -6,7 +6,7 @@ from itertools import count
 from secrets import token_hex
 
 from proxy.errors import Failure, ProxyError
-from proxy.routing import RouteSource, RoutingTarget
+from proxy.routing import Resolution, RouteSource, RoutingTarget
 from proxy.telemetry.trace import AttemptSpan, RequestSpan
 from proxy.wire import Tokens, UsageWatch
 
@@ -88,8 +88,7 @@ class Outcome:
         started: when the request came, by the monotonic clock, in seconds.
         duration_s: from then to its end; 0 while it is under way.
         model: the name that the client asked for.
-        source: where its route came from; None as long as it has none.
-        revision: the version of the table that decided; 0 as long as there is no route.
+        resolution: where its route leads; None as long as it has none.
         attempts: each try at a target, in order.
         served_by: the attempt whose answer the client gets.
         is_panic: whether every endpoint was known to be down, and one was tried all the same.
@@ -106,8 +105,7 @@ class Outcome:
 
     duration_s = 0.0
     model: str | None = None
-    source: RouteSource | None = None
-    revision = 0
+    resolution: Resolution | None = None
     served_by: Attempt | None = None
     is_panic = False
     status = 0
@@ -148,6 +146,21 @@ class Outcome:
         for attempt in self.attempts:
             if attempt.duration_s is None:
                 attempt.duration_s = now - attempt.started
+
+    @property
+    def ended(self) -> float:
+        """When it was over, by the clock of `started`."""
+        return self.started + self.duration_s
+
+    @property
+    def source(self) -> RouteSource | None:
+        """Where its route came from; None as long as it has none."""
+        return None if self.resolution is None else self.resolution.source
+
+    @property
+    def revision(self) -> int:
+        """The version of the table that decided; 0 as long as there is no route."""
+        return 0 if self.resolution is None else self.resolution.revision
 
     @property
     def has_failed(self) -> bool:

@@ -7,6 +7,7 @@ from proxy.telemetry.access_log import write_line
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.outcome import Outcome
 from proxy.telemetry.readings import Readings
+from proxy.telemetry.recent import Recent
 from proxy.telemetry.tracer import Tracer
 from proxy.wire import Head
 
@@ -18,6 +19,9 @@ class Telemetry:
         current: the settings in force, of which the access log's form counts here.
         readings: what metrics tell of the rest of the program.
         tracer: makes spans; None if requests are not traced.
+
+    Attributes:
+        recent: the records of the latest requests.
     """
 
     def __init__(self, current: Current, readings: Readings, tracer: Tracer | None = None) -> None:
@@ -25,6 +29,7 @@ class Telemetry:
         self._readings = readings
         self._tracer = tracer
         self._metrics = Metrics()
+        self.recent = Recent()
 
     def begin(self, client: str, method: str, path: str, head: Head | None = None) -> Outcome:
         """The record of a request that begins now; it must be given to `record`, in a `finally`.
@@ -35,8 +40,8 @@ class Telemetry:
             path: as sent, without the query.
             head: what came with it, which says to what trace it belongs; None for a request that is not traced.
         """
-        self._metrics.in_flight += 1
         outcome = Outcome(client, method, path)
+        self._metrics.under_way.add(outcome)
         if self._tracer is not None and head is not None:
             outcome.span = self._tracer.begin(head)
         return outcome
@@ -45,10 +50,15 @@ class Telemetry:
         """Take in the record of a request that is over."""
         outcome.end()
         self._metrics.add(outcome)
+        self.recent.add(outcome)
         if (form := self._current.settings.server.access_log) is not AccessLog.OFF:
             write_line(outcome, form)
         if self._tracer is not None and outcome.span is not None:
             self._tracer.record(outcome, outcome.span)
+            # Records are kept for a while; what the client sent of its trace is not.
+            outcome.span = None
+            for attempt in outcome.attempts:
+                attempt.span = None
 
     async def exposition(self) -> bytes:
         """All metrics in Prometheus' text format, written in a thread: there may be many."""

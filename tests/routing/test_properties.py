@@ -96,7 +96,9 @@ class TableBesideDictionary(RuleBasedStateMachine):
                 turn = self.turns[model] % len(targets)
                 self.turns[model] += 1
                 targets = targets[turn:] + targets[:turn]
-            expected = Resolution(targets[0], tuple(targets[1:]), RouteSource.DYNAMIC, self.accepted)
+            expected = Resolution(
+                targets[0], tuple(targets[1:]), RouteSource.DYNAMIC, self.accepted, strategy=route.strategy
+            )
         elif model.startswith("config/"):
             expected = Resolution(RoutingTarget("inner", model), (), RouteSource.CONFIG, self.accepted)
         else:

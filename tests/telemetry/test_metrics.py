@@ -6,7 +6,7 @@ import pytest
 from proxy.app import Proxy
 from proxy.errors import Failure
 from proxy.gateway import relay
-from proxy.routing import DynamicRoute, RouteEndpoint, RouteSource, RoutingTarget
+from proxy.routing import DynamicRoute, Resolution, RouteEndpoint, RouteSource, RoutingTarget
 from proxy.telemetry import Ending, Outcome, metrics
 from proxy.telemetry.metrics import Metrics
 from tests.conftest import MakeProxy, MakeStraw, provider_section, url
@@ -181,7 +181,7 @@ def test_failovers_and_failures_are_counted_by_what_failed() -> None:
     first, second = RoutingTarget("alpha", "a"), RoutingTarget("beta", "b")
     counted = Metrics()
     outcome = Outcome("127.0.0.1", "POST", "/v1/chat/completions")
-    outcome.model, outcome.source = "fast", RouteSource.CONFIG
+    outcome.model, outcome.resolution = "fast", Resolution(first, (second,), RouteSource.CONFIG, 1)
     outcome.begin(first).fail(Failure.RATE_LIMITED, "answered 429", 429)
     outcome.served_by = outcome.begin(second)
     outcome.served_by.head_arrived(200)
@@ -204,8 +204,9 @@ def test_no_label_grows_without_a_bound(monkeypatch: pytest.MonkeyPatch) -> None
     counted = Metrics()
     for number in range(100):
         outcome = Outcome("127.0.0.1", "POST", "/v1/chat/completions")
-        outcome.model, outcome.source = f"model-{number}", RouteSource.DYNAMIC
-        outcome.served_by = outcome.begin(RoutingTarget("straw", f"id-{number}"))
+        target = RoutingTarget("straw", f"id-{number}")
+        outcome.model, outcome.resolution = f"model-{number}", Resolution(target, (), RouteSource.DYNAMIC, 1)
+        outcome.served_by = outcome.begin(target)
         outcome.served_by.head_arrived(200)
         outcome.status, outcome.ending = 200, Ending.COMPLETE
         counted.add(outcome)
