@@ -6,6 +6,7 @@ from proxy.upstream.client import Answer, TlsContexts, Upstream
 from proxy.upstream.concurrency import ConcurrencyLimit
 from proxy.upstream.health import EndpointHealth, Health
 from proxy.upstream.origin import RequestTemplate
+from proxy.upstream.preflight import Preflight, Trial
 from proxy.upstream.probe import Prober
 from proxy.upstream.requests import Payload
 
@@ -15,10 +16,12 @@ __all__ = [
     "EndpointHealth",
     "Health",
     "Payload",
+    "Preflight",
     "Prober",
     "RequestTemplate",
     "RetryBudget",
     "Ticket",
     "TlsContexts",
+    "Trial",
     "Upstream",
 ]

@@ -7,11 +7,9 @@ endpoint costs a token, and tells what a client's would.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
-
-import msgspec
 
 from proxy.config.settings import ProbeBy
 from proxy.errors import Protocol, ProxyError
@@ -19,8 +17,8 @@ from proxy.routing import RoutingTarget
 from proxy.upstream.client import Upstream
 from proxy.upstream.endpoint_health import EndpointHealth
 from proxy.upstream.health import Health
-from proxy.upstream.requests import Payload
-from proxy.wire import Call, Head, ModelPlace
+from proxy.upstream.token_request import OWN_HEAD, ask_for_a_token
+from proxy.wire import Call, ModelPlace
 
 # How often it is looked whether a probe is due.
 _LOOK_S = 1.0
@@ -30,15 +28,6 @@ _LIMIT_S = 30.0
 _SICK = frozenset({401, 403, 404, 408, 429})
 
 _PREFIXES = {Protocol.OPENAI: "v1", Protocol.ANTHROPIC: "v1", Protocol.GEMINI: "v1beta"}
-_HEAD = Head(
-    [
-        (b"accept", b"Accept", b"application/json"),
-        (b"content-type", b"Content-Type", b"application/json"),
-        (b"user-agent", b"User-Agent", b"pointsman"),  # some front ends refuse requests without one
-        (b"anthropic-version", b"anthropic-version", b"2023-06-01"),
-    ]
-)
-
 _log = logging.getLogger("pointsman.health")
 
 
@@ -131,29 +120,12 @@ class Prober:
         protocol = provider.protocol
         if model_id is None:
             call = Call(protocol, f"/{_PREFIXES[protocol]}/models", "models", "", ModelPlace.BODY)
-            answer = await self._upstream.look_up(name, call, _HEAD)
+            listed = await self._upstream.look_up(name, call, OWN_HEAD)
+            status = listed.message.status
+            listed.close()
         else:
-            call, body = _request(protocol, model_id)
-            data = msgspec.json.encode(body)
-            template = self._upstream.template(RoutingTarget(name, model_id), call)
-            answer = await self._upstream.send(template, _HEAD, Payload((data,), len(data)))
-        status = answer.message.status
-        answer.close()
+            answer = await ask_for_a_token(self._upstream, RoutingTarget(name, model_id), protocol)
+            if answer.broken is not None:
+                return answer.broken.message
+            status = answer.status
         return f"status {status}" if status >= 500 or status in _SICK else None
-
-
-def _request(protocol: Protocol, model_id: str) -> tuple[Call, Mapping[str, object]]:
-    """The smallest request there is, for a single token."""
-    prompt = [{"role": "user", "content": "."}]
-    match protocol:
-        case Protocol.OPENAI:
-            call = Call(protocol, "/v1/chat/completions", "chat/completions", "", ModelPlace.BODY)
-            return call, {"model": model_id, "messages": prompt, "max_tokens": 1}
-        case Protocol.ANTHROPIC:
-            call = Call(protocol, "/v1/messages", "messages", "", ModelPlace.BODY)
-            return call, {"model": model_id, "messages": prompt, "max_tokens": 1}
-        case Protocol.GEMINI:
-            path = "/v1beta/models/any:generateContent"
-            call = Call(protocol, path, "models:generateContent", "", ModelPlace.PATH, "any")
-            contents = [{"role": "user", "parts": [{"text": "."}]}]
-            return call, {"contents": contents, "generationConfig": {"maxOutputTokens": 1}}
