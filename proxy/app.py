@@ -18,7 +18,7 @@ from proxy.gateway import Application, Attempts, Discovery, Gateway, Handler, Li
 from proxy.reload import Load, Reloader
 from proxy.routing import Change, ConfigRoutingTable, Drains, DynamicRoutingTable
 from proxy.telemetry import Readings, Telemetry, Tracer, TracingError, logging_to_stderr
-from proxy.upstream import Health, Prober, Upstream
+from proxy.upstream import Health, Preflight, Prober, Upstream
 
 _ADMIN = "/admin"
 _METRICS = "/metrics"
@@ -57,6 +57,7 @@ class Proxy:
             raise StartError(message)
         self._upstream = Upstream(settings.providers)
         self._health = Health()
+        self._preflight = Preflight(self._upstream)
         drains = Drains(self._health)
         config_table = ConfigRoutingTable(settings.providers, settings.models, conditions=drains)
         self.table = DynamicRoutingTable(config_table, drains)
@@ -80,7 +81,7 @@ class Proxy:
             await stack.enter_async_context(self._upstream)
             await stack.enter_async_context(Prober(self._upstream, self._health))
             app = Discovery(self.table, lambda: not self._is_stopping, self._telemetry).application()
-            admin = build_admin(self.table, self._current, self.reload, self._telemetry.exposition)
+            admin = build_admin(self.table, self._current, self.reload, self._telemetry.exposition, self._preflight)
             if settings.admin.listen is None:
                 application = await self._run(stack, app, admin)
             else:

@@ -2,12 +2,14 @@
 
 from urllib.parse import unquote
 
+import msgspec
 from aiohttp import hdrs, web
 
 from proxy.admin.answers import answer
 from proxy.admin.bodies import read_body
 from proxy.admin.keys import DESK, EXPOSE, RELOAD
-from proxy.admin.payloads import ErrorAnswer, ErrorDetail, decode_route
+from proxy.admin.payloads import ErrorAnswer, ErrorDetail, RouteBody, decode
+from proxy.admin.preflight import refuse_for, try_out
 from proxy.config import ConfigError
 from proxy.errors import InvalidRequestError
 
@@ -22,8 +24,14 @@ async def list_routes(request: web.Request) -> web.Response:
 
 async def set_route(request: web.Request) -> web.Response:
     """`POST /routes`: create or replace a dynamic route."""
-    route = decode_route(await read_body(request, "application/json"))
-    return answer(request.app[DESK].set_route(route))
+    route = decode(await read_body(request, "application/json"), RouteBody)
+    desk = request.app[DESK]
+    if not (route.preflight or route.require_preflight):
+        return answer(desk.set_route(route))
+    trials = await try_out(request, route.endpoints)
+    if route.require_preflight and (refusal := refuse_for(trials)):
+        return answer(refusal, status=422)
+    return answer(msgspec.structs.replace(desk.set_route(route), preflight=trials))
 
 
 async def remove_route(request: web.Request) -> web.Response:

@@ -10,15 +10,19 @@ from proxy.admin import api, pages
 from proxy.admin.answers import add_security_headers, answer_errors
 from proxy.admin.desk import Desk
 from proxy.admin.guard import build_guard
-from proxy.admin.keys import DESK, EXPOSE, RELOAD, Expose, Reload
+from proxy.admin.keys import DESK, EXPOSE, PREFLIGHT, RELOAD, Expose, Reload
+from proxy.admin.preflight import preflight as try_endpoints
 from proxy.admin.static_files import StaticFiles
 from proxy.config import Current
 from proxy.routing import DynamicRoutingTable
+from proxy.upstream import Preflight
 
 _HERE = Path(__file__).parent
 
 
-def build_admin(table: DynamicRoutingTable, current: Current, reload: Reload, expose: Expose) -> web.Application:
+def build_admin(
+    table: DynamicRoutingTable, current: Current, reload: Reload, expose: Expose, preflight: Preflight
+) -> web.Application:
     """The admin application, to be mounted below `/admin` with `add_subapp`.
 
     Args:
@@ -26,11 +30,13 @@ def build_admin(table: DynamicRoutingTable, current: Current, reload: Reload, ex
         current: the settings in force, of which the providers and the token count here.
         reload: reads the configuration anew.
         expose: gives the metrics.
+        preflight: tries endpoints out.
     """
     app = web.Application(middlewares=[answer_errors, build_guard(current)])
     app[DESK] = Desk(table, current)
     app[RELOAD] = reload
     app[EXPOSE] = expose
+    app[PREFLIGHT] = preflight
     app.on_response_prepare.append(add_security_headers)
     _load_templates(app)
     _add_paths(app.router)
@@ -62,6 +68,7 @@ def _add_paths(router: web.UrlDispatcher) -> None:
     router.add_post("/routes", api.set_route)
     # (?s:…) so that a name with an encoded line break is refused as such, not as an unknown path.
     router.add_delete("/routes/{model:(?s:.+)}", api.remove_route)
+    router.add_post("/preflight", try_endpoints)
     router.add_get("/resolve", api.resolve)
     router.add_get("/metrics", api.metrics)
     router.add_post("/reload", api.reload)

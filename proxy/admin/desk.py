@@ -80,7 +80,7 @@ class Desk:
         """Create or replace a dynamic route; raises `InvalidRequestError` and changes nothing if it can't serve."""
         check_model_name(body.model)
         for endpoint in body.endpoints:
-            _check_model_id(endpoint.provider, endpoint.model_id)
+            check_model_id(endpoint.provider, endpoint.model_id)
         endpoints = [
             RouteEndpoint(endpoint.provider, endpoint.model_id, endpoint.weight, endpoint.max_input_tokens)
             for endpoint in body.endpoints
@@ -142,8 +142,11 @@ def _options(body: RouteBody) -> RouteOptions:
     return RouteOptions(failover_on, body.delivery, body.hedge_after, body.ping_s, body.sticky_header)
 
 
-def _check_model_id(provider: str, model_id: str) -> None:
-    """A model id is a model's name at the provider's; an empty one is the table's to refuse."""
+def check_model_id(provider: str, model_id: str) -> None:
+    """A model id is a model's name at the provider's; an empty one is the table's to refuse.
+
+    Raises `InvalidRequestError`.
+    """
     try:
         if model_id:
             check_model_name(model_id)

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from proxy.admin.desk import Desk
 from proxy.admin.payloads import Reloaded
+from proxy.upstream import Preflight
 
 Reload = Callable[[], Awaitable[Reloaded]]
 """Reads the configuration anew; raises `ConfigError` and changes nothing if it can't be used."""
@@ -15,4 +16,5 @@ Expose = Callable[[], Awaitable[bytes]]
 
 DESK = web.AppKey("desk", Desk)
 EXPOSE: web.AppKey[Expose] = web.AppKey("expose")
+PREFLIGHT = web.AppKey("preflight", Preflight)
 RELOAD: web.AppKey[Reload] = web.AppKey("reload")

@@ -2,7 +2,7 @@
 
 import re
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -17,8 +17,11 @@ from proxy.config.settings import (
     RouteStrategy,
     Seconds,
 )
-from proxy.errors import InvalidRequestError
+from proxy.errors import InvalidRequestError, Protocol
 from proxy.routing import RouteEndpoint
+from proxy.upstream import Trial
+
+_Body = TypeVar("_Body", bound=msgspec.Struct)
 
 # Far more than anybody fails over to; it keeps one route from filling the page.
 MAX_ENDPOINTS = 64
@@ -46,6 +49,18 @@ class RouteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hedge_after: Seconds | HedgeAfter | None = None
     ping_s: Seconds | None = None
     sticky_header: str | None = None
+    preflight: bool = False
+    """Whether to try the endpoints out first, and tell what came of it."""
+    require_preflight: bool = False
+    """The same, and to change nothing unless every one of them is well."""
+
+
+class PreflightBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Endpoints to try out: in the protocol that clients will speak, or in each provider's native one."""
+
+    endpoints: Annotated[tuple[EndpointBody, ...], Meta(min_length=1, max_length=MAX_ENDPOINTS)]
+    protocol: Protocol | None = None
+    streaming: bool = False
 
 
 class ShadowedRoute(msgspec.Struct, frozen=True):
@@ -99,6 +114,7 @@ class RouteSet(msgspec.Struct, frozen=True):
     model: str
     revision: int
     status: str = "ok"
+    preflight: tuple[Trial, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class RouteRemoved(msgspec.Struct, frozen=True):
@@ -108,6 +124,13 @@ class RouteRemoved(msgspec.Struct, frozen=True):
     revision: int
     removed: bool = True
     status: str = "ok"
+
+
+class PreflightDone(msgspec.Struct, frozen=True):
+    """What came of trying endpoints out, in the order in which they were named."""
+
+    ok: bool
+    endpoints: tuple[Trial, ...]
 
 
 class Reloaded(msgspec.Struct, frozen=True):
@@ -128,17 +151,18 @@ class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
-    """The body of every answer that refuses."""
+    """The body of every answer that refuses; with the preflight's results, if it failed."""
 
     error: ErrorDetail
+    preflight: tuple[Trial, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
-def decode_route(body: bytes) -> RouteBody:
-    """The route that a JSON body asks for; raises `InvalidRequestError` that names the field at fault."""
+def decode(body: bytes, kind: type[_Body]) -> _Body:
+    """What a JSON body asks for; raises `InvalidRequestError` that names the field at fault."""
     try:
-        return msgspec.json.decode(body, type=RouteBody)
+        return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise InvalidRequestError(_explain(str(error))) from error
+        raise InvalidRequestError(_explain(str(error), kind)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f"The body is not JSON: {error}.") from error
 
@@ -148,7 +172,7 @@ def convert_route(fields: dict[str, object]) -> RouteBody:
     try:
         return msgspec.convert(fields, RouteBody)
     except msgspec.ValidationError as error:
-        raise InvalidRequestError(_explain(str(error))) from error
+        raise InvalidRequestError(_explain(str(error), RouteBody)) from error
 
 
 def _option_in_words(value: object) -> str:
@@ -157,17 +181,21 @@ def _option_in_words(value: object) -> str:
     return f"{value:g} s" if isinstance(value, float) else str(value)
 
 
-_CHOICES = {"delivery": " or ".join(Delivery), "hedge_after": f"seconds or {' or '.join(HedgeAfter)}"}
+_CHOICES = {
+    "delivery": " or ".join(Delivery),
+    "hedge_after": f"seconds or {' or '.join(HedgeAfter)}",
+    "protocol": ", ".join(Protocol),
+}
 _UNKNOWN_CHOICE = "Invalid enum value"
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 
 
-def _explain(message: str) -> str:
+def _explain(message: str, kind: type[msgspec.Struct]) -> str:
     """Msgspec's message (`Expected … - at `$.endpoints[0].weight``) with the place first and the known names last."""
     what, _, where = message.rpartition(" - at `$") if " - at `$" in message else (message, "", "")
     where = where.removesuffix("`").removeprefix(".")
     if (unknown := _UNKNOWN_FIELD.fullmatch(what)) is not None:
-        known = (EndpointBody if where.startswith("endpoints") else RouteBody).__struct_fields__
+        known = (EndpointBody if where.startswith("endpoints") else kind).__struct_fields__
         close = get_close_matches(unknown["name"][:80], known, n=1)
         hint = f"did you mean `{close[0]}`?" if close else f"expected {', '.join(known)}."
         what = f"Unknown field `{unknown['name'][:80]}`: {hint}"

@@ -14,6 +14,7 @@ from proxy.config.secret import Secret
 from proxy.config.settings import AuthStyle, Endpoint, Model, ProtocolSettings, Provider, RouteStrategy
 from proxy.errors import Protocol
 from proxy.routing import ConfigRoutingTable, DynamicRoutingTable
+from proxy.upstream import Preflight, Upstream
 
 AdminClient: TypeAlias = TestClient[web.Request, web.Application]
 StartAdmin: TypeAlias = Callable[..., Awaitable[AdminClient]]
@@ -40,7 +41,8 @@ async def nothing_to_reload() -> Reloaded:
 
 def admin_plane(table: DynamicRoutingTable, token: str, reload: Reload = nothing_to_reload) -> web.Application:
     """An admin application over `table`."""
-    return build_admin(table, Current(Settings(admin=Admin(Secret(token)), providers=PROVIDERS)), reload, no_metrics)
+    current = Current(Settings(admin=Admin(Secret(token)), providers=PROVIDERS))
+    return build_admin(table, current, reload, no_metrics, Preflight(Upstream(PROVIDERS)))
 
 
 @pytest.fixture

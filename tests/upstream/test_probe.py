@@ -29,6 +29,7 @@ class Asked:
         self.port = 0
         self.status = 200
         self.is_silent = False
+        self.refused_field: str | None = None
         self.requests: list[tuple[str, str, Any, str | None]] = []
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -37,6 +38,8 @@ class Asked:
         self.requests.append((request.method, request.path, body, key or request.headers.get("x-goog-api-key")))
         if self.is_silent:
             await asyncio.Event().wait()
+        if body is not None and self.refused_field in body:
+            return web.json_response({"error": "use max_completion_tokens"}, status=400)
         return web.json_response({"data": []}, status=self.status)
 
 
@@ -144,6 +147,20 @@ async def test_what_tells_that_it_is_well(asked: Asked, status: int, is_well: bo
         await bench.look()
 
     assert (bench.state() is BreakerState.CLOSED) == is_well
+
+
+async def test_a_model_that_wants_the_newer_name_of_the_limit_is_asked_with_it(asked: Asked) -> None:
+    """So that its own words count, and not a refusal that it gives while it is down."""
+    asked.refused_field, asked.status = "max_tokens", 503
+    bench = Bench(provider_of(asked, "{by: request}"))
+    async with bench.upstream:
+        bench.break_down(A)
+        await bench.look()
+        bench.clock.now += 10
+        await bench.look()
+
+    assert [body.get("max_completion_tokens") for _, _, body, _ in asked.requests] == [None, 1]
+    assert bench.state() is BreakerState.OPEN
 
 
 async def test_one_that_fails_is_told_once(asked: Asked, caplog: pytest.LogCaptureFixture) -> None:
