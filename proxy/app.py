@@ -81,7 +81,14 @@ class Proxy:
             await stack.enter_async_context(self._upstream)
             await stack.enter_async_context(Prober(self._upstream, self._health))
             app = Discovery(self.table, lambda: not self._is_stopping, self._telemetry).application()
-            admin = build_admin(self.table, self._current, self.reload, self._telemetry.exposition, self._preflight)
+            admin = build_admin(
+                self.table,
+                self._current,
+                self.reload,
+                self._telemetry.exposition,
+                self._preflight,
+                readings=self._health,
+            )
             if settings.admin.listen is None:
                 application = await self._run(stack, app, admin)
             else:

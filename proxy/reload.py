@@ -8,7 +8,7 @@ from pathlib import Path
 
 from proxy.admin import Reloaded
 from proxy.config import ConfigError, Current, Fault, Settings, changes, in_force
-from proxy.routing import Action, Cause, ConfigRoutingTable, DynamicRoute, DynamicRoutingTable
+from proxy.routing import Action, Cause, ConfigRoutingTable, DynamicRoutingTable
 from proxy.upstream import Health, TlsContexts, Upstream
 
 _log = logging.getLogger("pointsman.reload")
@@ -140,13 +140,7 @@ def _unguarded(settings: Settings) -> Iterator[Fault]:
 def _stranded(settings: Settings, table: DynamicRoutingTable, inner: ConfigRoutingTable) -> Iterator[Fault]:
     """The dynamic routes that would lead nowhere: those in force, and those that temporary ones stand in for."""
     for route in table.list_dynamic_routes():
-        for provider in dict.fromkeys(_providers(route)):
+        for provider in dict.fromkeys(route.providers()):
             if not inner.accepts_provider(provider):
                 message = f"is missing, but the dynamic route of `{route.model}` leads there: remove that one first"
                 yield Fault(settings.source, None, f"providers.{provider}", message)
-
-
-def _providers(route: DynamicRoute | None) -> Iterator[str]:
-    while route is not None:
-        yield from (endpoint.provider for endpoint in route.endpoints)
-        route = route.expiry.then if route.expiry is not None else None

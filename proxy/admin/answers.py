@@ -5,6 +5,8 @@ import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from proxy.admin.change_desk import StaleChangeError
+from proxy.admin.change_payloads import StaleAnswer
 from proxy.admin.guard import UnauthorizedError
 from proxy.admin.keys import DESK
 from proxy.admin.payloads import ErrorAnswer, ErrorDetail
@@ -39,6 +41,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Turn whatever refuses a request into JSON, or into a small page for a browser."""
     try:
         return await handler(request)
+    except StaleChangeError as error:
+        return refuse(request, error.status, error.message) if wants_page(request) else _stale(request, error)
     except ProxyError as error:
         response = refuse(request, error.status, error.message)
         if isinstance(error, UnauthorizedError):
@@ -53,6 +57,13 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return response
     except web.HTTPClientError as error:
         return refuse(request, error.status, "There is nothing at this path of the admin plane.")
+
+
+def _stale(request: web.Request, error: StaleChangeError) -> web.Response:
+    desk = request.app[DESK]
+    last = desk.last_change(error.model) or desk.last_change(None)
+    route = None if error.model is None else desk.find_route(error.model)
+    return answer(StaleAnswer(ErrorDetail(error.message), error.revision, last, route), status=error.status)
 
 
 def wants_page(request: web.Request) -> bool:

@@ -1,29 +1,20 @@
-"""What can be asked of the admin plane and what can be changed there, without a word about HTTP.
+"""What can be asked of the admin plane, without a word about HTTP; `change_desk.py` changes it.
 
-The API and the page both work through `Desk`, so that they can't come to differ.
+The API and the page both work through the two, so that they can't come to differ.
 """
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 
-import msgspec
-
-from proxy.admin.payloads import (
-    Explanation,
-    RouteBody,
-    RouteInForce,
-    RouteList,
-    RouteRemoved,
-    RouteSet,
-    ShadowedRoute,
-)
+from proxy.admin.change_payloads import EndpointState, HistoryPage, LastChange, ProviderList, ProviderState, RouteDiff
+from proxy.admin.endpoints import NOTHING_KNOWN, EndpointReadings
+from proxy.admin.payloads import Explanation, RouteInForce, RouteList, ShadowedRoute
+from proxy.admin.views import drain_state, end, logged, moment, unusual
 from proxy.config import Current
-from proxy.config.document import header_name
-from proxy.config.settings import FAILED_OVER, Provider, RouteOptions, RouteStrategy
-from proxy.errors import Failure, InvalidRequestError, NotFoundError, UnknownModelError
-from proxy.routing import DescribedTable, DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteSource, RouteView
+from proxy.config.settings import Provider
+from proxy.errors import UnknownModelError
+from proxy.routing import DescribedTable, DynamicRoutingTable, RouteEdit, RouteSource, RouteView, asked_providers
 from proxy.routing.names import neighbours
-from proxy.routing.types import USUAL_OPTIONS
-from proxy.wire.model_name import check_model_name
 
 
 class Desk:
@@ -32,11 +23,15 @@ class Desk:
     Args:
         table: the table that requests are routed by.
         current: the settings in force: a route can only name one of their providers.
+        readings: how the endpoints are.
     """
 
-    def __init__(self, table: DynamicRoutingTable, current: Current) -> None:
+    def __init__(
+        self, table: DynamicRoutingTable, current: Current, readings: EndpointReadings = NOTHING_KNOWN
+    ) -> None:
         self._table = table
         self._current = current
+        self._readings = readings
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -51,14 +46,32 @@ class Desk:
     def routes(self) -> RouteList:
         """Every route in force, sorted by model."""
         revision = self._table.revision
-        return RouteList(revision, tuple(self._in_force(view) for view in self._table.describe_routes()))
+        routes = tuple(self._in_force(view) for view in self._table.describe_routes())
+        return RouteList(revision, routes, len(routes))
+
+    def find_routes(self, limit: int, after: str = "", part: str = "") -> RouteList:
+        """A page of the routes in force whose model is behind `after` and has `part` in its name, whatever its case."""
+        revision = self._table.revision
+        names = self._table.names()
+        if part:
+            wanted = part.casefold()
+            names = [name for name in names if wanted in name.casefold()]
+        begin = bisect_right(names, after) if after else 0
+        page = names[begin : begin + limit]
+        views = (self._table.describe(name) for name in page)
+        routes = tuple(self._in_force(view) for view in views if view is not None)
+        return RouteList(revision, routes, len(names), page[-1] if begin + limit < len(names) else None)
 
     def route(self, model: str) -> RouteInForce:
         """The route that a request for `model` would take, which it doesn't take; raises `UnknownModelError`."""
         if (view := self._table.describe(model)) is None:
-            names = [entry.model for entry in self._table.list_routes()]
-            raise UnknownModelError(model, neighbours(model, names))
+            raise UnknownModelError(model, neighbours(model, self._table.names()))
         return self._in_force(view)
+
+    def find_route(self, model: str) -> RouteInForce | None:
+        """The same; None if there is none."""
+        view = self._table.describe(model)
+        return None if view is None else self._in_force(view)
 
     def resolve(self, model: str) -> Explanation:
         """The same, with the reason and the revision; raises `UnknownModelError`."""
@@ -70,34 +83,67 @@ class Desk:
             source=route.source,
             shadows_config=route.shadows_config,
             options=route.options,
+            expires_at=route.expires_at,
             protocol=route.protocol,
             shadowed=route.shadowed,
-            why=_why(route),
+            why=" ".join([_why(route), *self._why_around(route)]),
             revision=self._table.revision,
         )
 
-    def set_route(self, body: RouteBody) -> RouteSet:
-        """Create or replace a dynamic route; raises `InvalidRequestError` and changes nothing if it can't serve."""
-        check_model_name(body.model)
-        for endpoint in body.endpoints:
-            check_model_id(endpoint.provider, endpoint.model_id)
-        endpoints = [
-            RouteEndpoint(endpoint.provider, endpoint.model_id, endpoint.weight, endpoint.max_input_tokens)
-            for endpoint in body.endpoints
-        ]
-        self._table.add_route(DynamicRoute(body.model, endpoints, _strategy(body.strategy), _options(body)))
-        return RouteSet(body.model, self._table.revision)
+    def history(self, limit: int, before: int | None = None, model: str | None = None) -> HistoryPage:
+        """Changes before a revision, newest first; with a model, those that touched its dynamic route."""
+        revision = self._table.revision
+        # One more than asked for tells whether there is another page.
+        found = self._table.history.page(limit + 1, before, model)
+        oldest = self._table.history.oldest_revision
+        return HistoryPage(
+            revision,
+            tuple(map(logged, found[:limit])),
+            revision if oldest is None else oldest,
+            found[limit - 1].revision if len(found) > limit else None,
+        )
 
-    def remove_route(self, model: str) -> RouteRemoved:
-        """Remove a dynamic route; raises `NotFoundError` if there is none."""
-        check_model_name(model)
-        if not self._table.remove_route(model):
-            below = self._table.describe(model)
-            if below is not None and below.source is RouteSource.CONFIG:
-                message = f"`{model}` has no dynamic route. Its config route can only be changed in the config file."
-                raise NotFoundError(message)
-            raise NotFoundError(f"`{model}` has no dynamic route, so there is nothing to remove.")
-        return RouteRemoved(model, self._table.revision)
+    def last_change(self, model: str | None) -> LastChange | None:
+        """The last change of a model's dynamic route, or of anything; None if none is remembered."""
+        for change in self._table.history.page(1, model=model):
+            cause = change.cause
+            return LastChange(change.revision, moment(cause.at), cause.actor, cause.action, cause.reason)
+        return None
+
+    def providers_in_service(self) -> ProviderList:
+        """The configured providers with their drains and endpoints, sorted by name."""
+        revision = self._table.revision
+        endpoints: dict[str, list[EndpointState]] = {}
+        for each in self._readings.endpoints():
+            state = EndpointState(each.model_id, str(each.state), each.in_flight)
+            endpoints.setdefault(each.provider, []).append(state)
+        drains = self._table.drains.by_provider
+        states = (
+            ProviderState(
+                name,
+                tuple(provider.protocols),
+                drain_state(drains.get(name)),
+                tuple(sorted(endpoints.get(name, ()), key=lambda state: state.model_id)),
+            )
+            for name, provider in sorted(self.providers.items())
+        )
+        return ProviderList(revision, tuple(states))
+
+    def diff(self, edit: RouteEdit) -> RouteDiff:
+        """What a change makes of the route that requests take."""
+        views = (self._table.describe_with(edit.model, route) for route in (edit.before, edit.after))
+        before, after = (None if view is None else self._in_force(view) for view in views)
+        return RouteDiff(edit.model, before, after)
+
+    def _why_around(self, route: RouteInForce) -> Iterator[str]:
+        """What there is to say of drains."""
+        providers = dict.fromkeys(endpoint.provider for endpoint in route.endpoints)
+        drained = self._table.drains.by_provider
+        asked = asked_providers(providers, drained)
+        for name in providers:
+            if name in drained:
+                what = "there is no other way, so requests keep it" if name in asked else "requests avoid it"
+                yield f"Provider `{name}` is drained: {what if asked else 'requests are refused'}."
 
     def _in_force(self, view: RouteView) -> RouteInForce:
         return RouteInForce(
@@ -106,7 +152,8 @@ class Desk:
             endpoints=view.endpoints,
             source=view.source,
             shadows_config=view.shadows_config,
-            options=msgspec.UNSET if view.options == USUAL_OPTIONS else view.options,
+            options=unusual(view.options),
+            expires_at=end(view.expiry),
             protocol=self._table.protocol_of(view.endpoints[0].provider),
             shadowed=self._shadowed(view),
         )
@@ -117,42 +164,6 @@ class Desk:
             return None
         below = inner.describe(view.model)
         return None if below is None else ShadowedRoute(below.strategy, below.endpoints)
-
-
-def _strategy(name: str) -> RouteStrategy:
-    try:
-        return RouteStrategy(name)
-    except ValueError:
-        message = f"Unknown strategy `{name[:80]}`: expected one of {', '.join(RouteStrategy)}."
-        raise InvalidRequestError(message, param="strategy") from None
-
-
-def _options(body: RouteBody) -> RouteOptions:
-    for failure in body.failover_on:
-        if failure not in FAILED_OVER:
-            message = f"failover_on: expected some of {', '.join(FAILED_OVER)}, got `{failure[:80]}`."
-            raise InvalidRequestError(message, param="failover_on")
-    if body.sticky_header is not None:
-        try:
-            header_name(body.sticky_header)
-        except ValueError as error:
-            message = f"sticky_header: expected {error}, got `{body.sticky_header[:80]}`."
-            raise InvalidRequestError(message, param="sticky_header") from error
-    failover_on = tuple(map(Failure, body.failover_on))
-    return RouteOptions(failover_on, body.delivery, body.hedge_after, body.ping_s, body.sticky_header)
-
-
-def check_model_id(provider: str, model_id: str) -> None:
-    """A model id is a model's name at the provider's; an empty one is the table's to refuse.
-
-    Raises `InvalidRequestError`.
-    """
-    try:
-        if model_id:
-            check_model_name(model_id)
-    except InvalidRequestError as error:
-        message = f"The model_id at `{provider[:80]}` can't be used: {error.message}"
-        raise InvalidRequestError(message, param="endpoints") from error
 
 
 def _why(route: RouteInForce) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from proxy.admin.change_desk import ChangeDesk
 from proxy.admin.desk import Desk
+from proxy.admin.drain_desk import DrainDesk
 from proxy.admin.payloads import Reloaded
 from proxy.upstream import Preflight
 
@@ -15,6 +17,8 @@ Expose = Callable[[], Awaitable[bytes]]
 """Gives the metrics in Prometheus' text format."""
 
 DESK = web.AppKey("desk", Desk)
+CHANGE_DESK = web.AppKey("change_desk", ChangeDesk)
+DRAIN_DESK = web.AppKey("drain_desk", DrainDesk)
 EXPOSE: web.AppKey[Expose] = web.AppKey("expose")
 PREFLIGHT = web.AppKey("preflight", Preflight)
 RELOAD: web.AppKey[Reload] = web.AppKey("reload")

@@ -12,12 +12,13 @@ from aiohttp import web
 from msgspec import UNSET
 from msgspec.structs import asdict
 
+from proxy.admin.actor import actor_of
 from proxy.admin.bodies import read_body
-from proxy.admin.desk import Desk
-from proxy.admin.keys import DESK
+from proxy.admin.change_desk import Asked
+from proxy.admin.keys import CHANGE_DESK, DESK
 from proxy.admin.payloads import MAX_ENDPOINTS, RouteInForce, convert_route
 from proxy.config.settings import RouteStrategy
-from proxy.errors import InvalidRequestError, UnknownModelError
+from proxy.errors import InvalidRequestError
 
 _EMPTY_ROWS = 2
 _MAX_FIELDS = 2 + 3 * (MAX_ENDPOINTS + _EMPTY_ROWS)
@@ -103,7 +104,7 @@ async def show(request: web.Request) -> web.Response:
     """`GET /admin/`: all routes, and the form, filled in with the route that `?swap=MODEL` names."""
     form = RouteForm()
     if model := request.query.get("swap"):
-        route = _in_force(request.app[DESK], model)
+        route = request.app[DESK].find_route(model)
         form = RouteForm(model) if route is None else RouteForm.of_route(route)
     return _page(request, form, done=_DONE.get(request.query.get("done", "")))
 
@@ -113,7 +114,8 @@ async def set_route(request: web.Request) -> web.Response:
     form = RouteForm.of_fields(await _read_form(request))
     try:
         desk = request.app[DESK]
-        desk.set_route(convert_route(form.to_fields(_in_force(desk, form.model))))
+        route = convert_route(form.to_fields(desk.find_route(form.model)))
+        await request.app[CHANGE_DESK].set_route(route, Asked(actor_of(request)))
     except InvalidRequestError as error:
         return _page(request, form, refused=error)
     raise _back(request, "set")
@@ -123,7 +125,7 @@ async def remove_route(request: web.Request) -> web.Response:
     """`POST /admin/remove`: a dynamic route's button was pressed."""
     model = dict(await _read_form(request)).get("model", "")
     try:
-        request.app[DESK].remove_route(model)
+        await request.app[CHANGE_DESK].remove_route(model, Asked(actor_of(request)))
     except InvalidRequestError as error:
         return _page(request, RouteForm(), not_removed=error)
     raise _back(request, "removed")
@@ -137,13 +139,6 @@ async def _read_form(request: web.Request) -> list[tuple[str, str]]:
         )
     except ValueError as error:
         raise InvalidRequestError(f"The form can't be read: {error}.") from error
-
-
-def _in_force(desk: Desk, model: str) -> RouteInForce | None:
-    try:
-        return desk.route(model)
-    except UnknownModelError:
-        return None
 
 
 def _back(request: web.Request, done: str) -> web.HTTPSeeOther:

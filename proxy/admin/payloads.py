@@ -1,6 +1,7 @@
 """The bodies and answers of the admin API: one definition for the API, the page and the command line."""
 
 import re
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated, TypeVar
 
@@ -21,12 +22,16 @@ from proxy.errors import InvalidRequestError, Protocol
 from proxy.routing import RouteEndpoint
 from proxy.upstream import Trial
 
-_Body = TypeVar("_Body", bound=msgspec.Struct)
-
 # Far more than anybody fails over to; it keeps one route from filling the page.
 MAX_ENDPOINTS = 64
 
 Weight = Annotated[int, Meta(ge=1, le=1_000_000)]
+LONGEST_REASON = 500
+Reason = Annotated[str, Meta(max_length=LONGEST_REASON)]
+Lifetime = Annotated[float, Meta(gt=0, le=366 * 86_400)]
+"""In seconds: how long what is temporary stays."""
+
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class EndpointBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +44,10 @@ class EndpointBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RouteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A dynamic route to create or replace. The strategies are `RouteStrategy`'s, the options `RouteOptions`'."""
+    """A dynamic route to create or replace, whole: what isn't named is as usual, not as it was.
+
+    The strategies are `RouteStrategy`'s, the options `RouteOptions`'.
+    """
 
     model: str
     endpoints: Annotated[tuple[EndpointBody, ...], Meta(max_length=MAX_ENDPOINTS)]
@@ -53,6 +61,11 @@ class RouteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether to try the endpoints out first, and tell what came of it."""
     require_preflight: bool = False
     """The same, and to change nothing unless every one of them is well."""
+    reason: Reason = ""
+    expires_in_s: Lifetime | None = None
+    """After which the route takes itself back; None: never."""
+    dry_run: bool = False
+    """Whether only to tell what would change."""
 
 
 class PreflightBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,21 +83,13 @@ class ShadowedRoute(msgspec.Struct, frozen=True):
     endpoints: tuple[RouteEndpoint, ...]
 
 
-class RouteInForce(msgspec.Struct, frozen=True, kw_only=True):
-    """A route as requests take it now.
+class RouteState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a route does. `options` are there if any is not the usual one, `expires_at` if the route is temporary."""
 
-    `source` is `config`, `dynamic` or, in an explanation only, `direct`; `protocol` is the native one of the first
-    endpoint's provider; `options` are there if any is not the usual one.
-    """
-
-    model: str
     strategy: str
     endpoints: tuple[RouteEndpoint, ...]
-    source: str
-    shadows_config: bool
     options: RouteOptions | msgspec.UnsetType = msgspec.UNSET
-    protocol: str | None = None
-    shadowed: ShadowedRoute | None = None
+    expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
 
     def unusual(self) -> dict[str, str]:
         """The options that are not the usual ones, as text."""
@@ -94,11 +99,30 @@ class RouteInForce(msgspec.Struct, frozen=True, kw_only=True):
         return {name: _option_in_words(value) for name, value in own.items() if value != usual[name]}
 
 
+class RouteInForce(RouteState, frozen=True, kw_only=True):
+    """A route as requests take it now.
+
+    `source` is `config`, `dynamic` or, in an explanation only, `direct`; `protocol` is the native one of the first
+    endpoint's provider.
+    """
+
+    model: str
+    source: str
+    shadows_config: bool
+    protocol: str | None = None
+    shadowed: ShadowedRoute | None = None
+
+
 class RouteList(msgspec.Struct, frozen=True):
-    """Every route in force, sorted by model, and the table's version that says so."""
+    """Routes in force, sorted by model, and the table's version that says so.
+
+    `total` counts all that were asked for, and `next` is what the next page comes `after`; null on the last one.
+    """
 
     revision: int
     routes: tuple[RouteInForce, ...]
+    total: int = 0
+    next: str | None = None
 
 
 class Explanation(RouteInForce, frozen=True, kw_only=True):
@@ -106,24 +130,6 @@ class Explanation(RouteInForce, frozen=True, kw_only=True):
 
     why: str
     revision: int
-
-
-class RouteSet(msgspec.Struct, frozen=True):
-    """A dynamic route was created or replaced."""
-
-    model: str
-    revision: int
-    status: str = "ok"
-    preflight: tuple[Trial, ...] | msgspec.UnsetType = msgspec.UNSET
-
-
-class RouteRemoved(msgspec.Struct, frozen=True):
-    """A dynamic route was removed."""
-
-    model: str
-    revision: int
-    removed: bool = True
-    status: str = "ok"
 
 
 class PreflightDone(msgspec.Struct, frozen=True):
@@ -157,7 +163,7 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
     preflight: tuple[Trial, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
-def decode(body: bytes, kind: type[_Body]) -> _Body:
+def decode(body: bytes, kind: type[Body]) -> Body:
     """What a JSON body asks for; raises `InvalidRequestError` that names the field at fault."""
     try:
         return msgspec.json.decode(body, type=kind)
@@ -168,7 +174,7 @@ def decode(body: bytes, kind: type[_Body]) -> _Body:
 
 
 def convert_route(fields: dict[str, object]) -> RouteBody:
-    """The same out of fields that are Python values already, such as a form's."""
+    """A route out of fields that are Python values already, such as a form's."""
     try:
         return msgspec.convert(fields, RouteBody)
     except msgspec.ValidationError as error:
@@ -195,10 +201,12 @@ def _explain(message: str, kind: type[msgspec.Struct]) -> str:
     what, _, where = message.rpartition(" - at `$") if " - at `$" in message else (message, "", "")
     where = where.removesuffix("`").removeprefix(".")
     if (unknown := _UNKNOWN_FIELD.fullmatch(what)) is not None:
-        known = (EndpointBody if where.startswith("endpoints") else kind).__struct_fields__
+        if where.startswith("set["):
+            kind = RouteBody
+        known = (EndpointBody if "endpoints[" in where else kind).__struct_fields__
         close = get_close_matches(unknown["name"][:80], known, n=1)
         hint = f"did you mean `{close[0]}`?" if close else f"expected {', '.join(known)}."
         what = f"Unknown field `{unknown['name'][:80]}`: {hint}"
     if what.startswith(_UNKNOWN_CHOICE):
-        what = f"expected {_CHOICES[where]}, got{what.removeprefix(_UNKNOWN_CHOICE)[:80]}"
+        what = f"expected {_CHOICES[where.rpartition('.')[2]]}, got{what.removeprefix(_UNKNOWN_CHOICE)[:80]}"
     return f"{where}: {what}" if where else what

@@ -8,7 +8,8 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from proxy.admin.payloads import ErrorAnswer, Explanation, Reloaded, RouteBody, RouteList, RouteRemoved, RouteSet
+from proxy.admin.change_payloads import RouteRemoved, RouteSet
+from proxy.admin.payloads import ErrorAnswer, Explanation, Reloaded, RouteBody, RouteList
 from proxy.cli.terminal import Failure
 
 _TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)

@@ -18,7 +18,7 @@ from proxy.routing.changes import (
     StaleRevisionError,
 )
 from proxy.routing.config_table import ConfigRoutingTable
-from proxy.routing.drains import Drain, Drains
+from proxy.routing.drains import Drain, Drains, asked_providers
 from proxy.routing.dynamic_table import DynamicRoutingTable
 from proxy.routing.types import (
     ALWAYS_USABLE,
@@ -74,4 +74,5 @@ __all__ = [
     "RoutingTarget",
     "StaleRevisionError",
     "UnknownModelError",
+    "asked_providers",
 ]

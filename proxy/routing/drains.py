@@ -4,7 +4,7 @@ A drain that isn't forced gives way where it leaves a model without any other en
 than none. Pure: whoever drains says when.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -67,18 +67,19 @@ class Drains:
         Raises `ProviderDrainedError` if there are none either.
         """
         targets = (resolution.target, *resolution.fallbacks)
-        left = self.ways(targets)
-        if not left:
-            raise ProviderDrainedError(dict.fromkeys(target.provider_name for target in targets))
-        if len(left) == len(targets):
+        providers = dict.fromkeys(target.provider_name for target in targets)
+        asked = asked_providers(providers, self.by_provider)
+        if not asked:
+            raise ProviderDrainedError(providers)
+        if len(asked) == len(providers):
             return resolution
-        drained = tuple(target for target in targets if target not in left)
-        return msgspec.structs.replace(resolution, target=left[0], fallbacks=left[1:], drained=drained)
+        first, *others = (target for target in targets if target.provider_name in asked)
+        drained = tuple(target for target in targets if target.provider_name not in asked)
+        return msgspec.structs.replace(resolution, target=first, fallbacks=tuple(others), drained=drained)
 
-    def ways(self, targets: tuple[RoutingTarget, ...]) -> tuple[RoutingTarget, ...]:
-        """Those of a route's targets that are asked now, in their order."""
-        drained = self.by_provider
-        left = tuple(target for target in targets if target.provider_name not in drained)
-        if left:
-            return left
-        return tuple(target for target in targets if not drained[target.provider_name].is_forced)
+
+def asked_providers(providers: Collection[str], drained: Mapping[str, Drain]) -> set[str]:
+    """Those of a route's providers that are asked: the ones that are not drained, or else not by force."""
+    return {name for name in providers if name not in drained} or {
+        name for name in providers if not drained[name].is_forced
+    }

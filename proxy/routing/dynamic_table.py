@@ -192,6 +192,11 @@ class DynamicRoutingTable:
             return self._view(route)
         return self._below.describe(model)
 
+    def describe_with(self, model: str, dynamic: DynamicRoute | None) -> RouteView | None:
+        """The route that `model` would take if this were its dynamic route; without one, the inner table's."""
+        below = self._below.describe(model)
+        return below if dynamic is None else RouteView.of_dynamic(dynamic, below)
+
     def describe_routes(self) -> list[RouteView]:
         """The merged view with strategies, endpoints and sources, sorted by model."""
         views = {view.model: view for view in self._below.describe_routes()}
@@ -240,13 +245,18 @@ class DynamicRoutingTable:
 
     def _ready(self, draft: Draft) -> dict[str, Route]:
         routes = [route for route in draft.routes.values() if route is not None]
+        for route in routes:
+            later = route.expiry.then if route.expiry is not None else None
+            while later is not None:
+                ready_route(later, self.drains, self.accepts_provider)
+                later = later.expiry.then if later.expiry is not None else None
         return {route.model: ready_route(route, self.drains, self.accepts_provider) for route in routes}
 
     def _change(self, draft: Draft, ready: dict[str, Route], cause: Cause) -> Change:
         edits = []
         for model, wanted in draft.routes.items():
             before = self.dynamic_route(model)
-            after = None if wanted is None else _record(ready[model], wanted.expiry)
+            after = None if wanted is None else ready[model].record(wanted.expiry)
             if before is not None or after is not None:
                 edits.append(RouteEdit(model, before, after))
         drained = self.drains.by_provider
@@ -271,26 +281,11 @@ class DynamicRoutingTable:
         for listener in self._listeners:
             listener(change)
 
-    # How it is shown.
-
     def _record(self, route: Route) -> DynamicRoute:
-        return _record(route, self._expiring.get(route.model))
+        return route.record(self._expiring.get(route.model))
 
     def _view(self, route: Route) -> RouteView:
-        below = self._below.describe(route.model)
-        return RouteView(
-            route.model,
-            route.strategy,
-            tuple(route.endpoints()),
-            RouteSource.DYNAMIC,
-            shadows_config=below is not None and below.source is RouteSource.CONFIG,
-            options=route.options,
-            expiry=self._expiring.get(route.model),
-        )
-
-
-def _record(route: Route, expiry: Expiry | None) -> DynamicRoute:
-    return DynamicRoute(route.model, route.endpoints(), route.strategy, route.options, expiry)
+        return RouteView.of_dynamic(self._record(route), self._below.describe(route.model))
 
 
 def _resolver(table: DescribedTable) -> Callable[[str, Affinity | None], Awaitable[Resolution]]:

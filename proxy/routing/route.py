@@ -10,7 +10,15 @@ import msgspec
 from proxy.config.settings import EndpointOverrides, RouteOptions, RouteStrategy
 from proxy.errors import InvalidRequestError
 from proxy.routing.strategies import STRATEGIES, Targets
-from proxy.routing.types import ALWAYS_USABLE, USUAL_OPTIONS, Conditions, DynamicRoute, RouteEndpoint, RoutingTarget
+from proxy.routing.types import (
+    ALWAYS_USABLE,
+    USUAL_OPTIONS,
+    Conditions,
+    DynamicRoute,
+    Expiry,
+    RouteEndpoint,
+    RoutingTarget,
+)
 
 
 class Route:
@@ -51,6 +59,10 @@ class Route:
             RouteEndpoint(target.provider_name, target.model_id, weight, _context(target))
             for target, weight in zip(self.targets, self.weights, strict=True)
         ]
+
+    def record(self, expiry: Expiry | None) -> DynamicRoute:
+        """The route as a record, for the caller to keep or change."""
+        return DynamicRoute(self.model, self.endpoints(), self.strategy, self.options, expiry)
 
 
 def _context(target: RoutingTarget) -> int | msgspec.UnsetType:

@@ -3,7 +3,7 @@
 Immutable where it travels between rooms; `RouteEndpoint` and `DynamicRoute` are plain records that a caller fills in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -91,6 +91,12 @@ class DynamicRoute(msgspec.Struct):
     expiry: "Expiry | None" = None
     """When it takes itself back; None: never."""
 
+    def providers(self) -> Iterator[str]:
+        """Every provider that it leads to, also once it has taken itself back."""
+        yield from (endpoint.provider for endpoint in self.endpoints)
+        if self.expiry is not None and self.expiry.then is not None:
+            yield from self.expiry.then.providers()
+
 
 class Expiry(msgspec.Struct, frozen=True):
     """The end of a temporary route.
@@ -121,6 +127,15 @@ class RouteView(msgspec.Struct, frozen=True):
     shadows_config: bool = False
     options: RouteOptions = USUAL_OPTIONS
     expiry: Expiry | None = None
+
+    @classmethod
+    def of_dynamic(cls, route: DynamicRoute, below: "RouteView | None") -> "RouteView":
+        """How a dynamic route looks over what is below it."""
+        shadows_config = below is not None and below.source is RouteSource.CONFIG
+        endpoints = tuple(route.endpoints)
+        return cls(
+            route.model, route.strategy, endpoints, RouteSource.DYNAMIC, shadows_config, route.options, route.expiry
+        )
 
 
 class Conditions(Protocol):

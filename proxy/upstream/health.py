@@ -76,6 +76,10 @@ class Health:
             self._endpoints.move_to_end(key)
         return endpoint
 
+    def find(self, provider: str, model_id: str) -> EndpointHealth | None:
+        """An endpoint that has been asked; None if it hasn't."""
+        return self._endpoints.get((provider, model_id))
+
     def least_bad(self, targets: Sequence[RoutingTarget]) -> RoutingTarget:
         """Of targets none of which is usable, the one that is first to be again; there has to be one."""
         return min(targets, key=self._open_until)

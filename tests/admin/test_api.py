@@ -93,7 +93,8 @@ async def test_set_route_is_in_force_at_once(admin: AdminClient, table: DynamicR
     """An accepted POST answers with the new revision, and the next resolution takes the new route."""
     status, answer = await post(admin, {"model": "fast", "endpoints": [BETA]})
 
-    assert (status, answer) == (200, {"status": "ok", "model": "fast", "revision": 1})
+    assert status == 200
+    assert answer.items() >= {"status": "ok", "model": "fast", "revision": 1}.items()
     assert (await table.route("fast")).model_id == "beta-9"
 
 
@@ -111,7 +112,8 @@ async def test_removed_route_gives_way_to_config(admin: AdminClient, table: Dyna
     await post(admin, {"model": "fast", "endpoints": [BETA]})
     status, answer = await delete(admin, "fast")
 
-    assert (status, answer) == (200, {"status": "ok", "model": "fast", "removed": True, "revision": 2})
+    assert status == 200
+    assert answer.items() >= {"status": "ok", "model": "fast", "removed": True, "revision": 2}.items()
     assert (await table.route("fast")).model_id == "alpha-1"
 
 

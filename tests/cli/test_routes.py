@@ -82,7 +82,7 @@ def test_any_name_is_set_resolved_and_removed(run: Run, table: DynamicRoutingTab
     assert json.loads(run("resolve", model, "--json").stdout)["source"] == "dynamic"
     removed = json.loads(run("routes", "remove", model, "--json").stdout)
 
-    assert removed == {"status": "ok", "model": model, "removed": True, "revision": 2}
+    assert removed.items() >= {"status": "ok", "model": model, "removed": True, "revision": 2}.items()
     assert table.list_dynamic_routes() == []
 
 

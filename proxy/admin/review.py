@@ -1,0 +1,92 @@
+"""What speaks against a route before it is in force. Nothing is asked for it: what is known already must do."""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from msgspec import UNSET
+
+from proxy.admin.change_payloads import Warned
+from proxy.admin.endpoints import EndpointReadings
+from proxy.admin.payloads import RouteInForce
+from proxy.config import Settings
+from proxy.routing import Drain, RouteEndpoint
+
+
+class Review:
+    """Reviews changed routes.
+
+    Args:
+        settings: those in force; what their config routes say of model ids and contexts counts as known.
+        readings: how the endpoints are.
+        drains: the providers that are out of service, by their names.
+    """
+
+    def __init__(self, settings: Settings, readings: EndpointReadings, drains: Mapping[str, Drain]) -> None:
+        self._providers = settings.providers
+        self._readings = readings
+        self._drains = drains
+        self._contexts: dict[tuple[str, str], int | None] = {}
+        for model in settings.models.values():
+            for each in model.endpoints:
+                own = each.overrides.max_input_tokens if each.overrides is not None else None
+                key = (each.provider, each.model_id)
+                self._contexts[key] = own or self._contexts.get(key)
+        self._known = {provider for provider, _ in self._contexts}
+
+    def warnings(self, before: RouteInForce | None, after: RouteInForce | None) -> Iterator[Warned]:
+        """What speaks against going from one route to the other."""
+        if after is None:
+            if before is not None:
+                message = f"`{before.model}` has no other route: its requests will be refused."
+                yield Warned("no_route", message, before.model)
+            return
+        for endpoint in after.endpoints:
+            for code, message in chain(self._of_endpoint(endpoint), self._beside(endpoint, before or after)):
+                yield Warned(code, message, after.model, endpoint.provider, endpoint.model_id)
+        usable = {(each.provider, each.model_id) for each in after.endpoints if self._is_usable(each)}
+        if not usable:
+            message = f"None of the endpoints of `{after.model}` is in service now."
+            yield Warned("none_usable", message, after.model)
+        elif len(usable) == 1:
+            ((provider, model_id),) = usable
+            message = f"`{after.model}` has no fallback: it stands and falls with `{provider}:{model_id}`."
+            yield Warned("no_fallback", message, after.model)
+
+    def _of_endpoint(self, endpoint: RouteEndpoint) -> Iterator[tuple[str, str]]:
+        """What is wrong with an endpoint by itself."""
+        name = f"`{endpoint.provider}:{endpoint.model_id}`"
+        if endpoint.provider in self._known and (endpoint.provider, endpoint.model_id) not in self._contexts:
+            yield "unknown_model_id", f"No config route names {name}: is the model id spelt right?"
+        if endpoint.provider in self._drains:
+            yield "provider_drained", f"Provider `{endpoint.provider}` is drained: no request goes there."
+        reading = self._readings.find(endpoint.provider, endpoint.model_id)
+        if reading is not None and reading.state != "closed":
+            state = reading.state.replace("_", "-")
+            yield "breaker_open", f"{name} is out of service: its breaker is {state} after failures."
+
+    def _beside(self, endpoint: RouteEndpoint, other: RouteInForce) -> Iterator[tuple[str, str]]:
+        """What it can't do that the other route's first endpoint can."""
+        first = other.endpoints[0]
+        mine, theirs = self._providers.get(endpoint.provider), self._providers.get(first.provider)
+        if mine is not None and theirs is not None and (missing := theirs.protocols.keys() - mine.protocols.keys()):
+            spoken = " and ".join(sorted(missing))
+            message = (
+                f"`{endpoint.provider}` doesn't speak {spoken}, as `{first.provider}` does: requests in that protocol "
+                "can't go there."
+            )
+            yield "protocol_not_spoken", message
+        context, wanted = self._context(endpoint), self._context(first)
+        if context and wanted and context < wanted:
+            message = (
+                f"`{endpoint.provider}:{endpoint.model_id}` takes {context:,} tokens, "
+                f"`{first.provider}:{first.model_id}` takes {wanted:,}: longer prompts will fail there."
+            )
+            yield "smaller_context", message
+
+    def _context(self, endpoint: RouteEndpoint) -> int | None:
+        own = endpoint.max_input_tokens
+        return self._contexts.get((endpoint.provider, endpoint.model_id)) if own is UNSET else own
+
+    def _is_usable(self, endpoint: RouteEndpoint) -> bool:
+        reading = self._readings.find(endpoint.provider, endpoint.model_id)
+        return endpoint.provider not in self._drains and (reading is None or reading.state != "open")

@@ -1,0 +1,63 @@
+"""How what the routing table holds is shown: the API's records out of the table's own."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from proxy.admin.change_payloads import Changelog, DrainDiff, DrainState, RouteEdited
+from proxy.admin.payloads import RouteState
+from proxy.config.settings import RouteOptions
+from proxy.routing import USUAL_OPTIONS, Change, Drain, DrainEdit, DynamicRoute, Expiry
+
+
+def moment(at: float | None) -> datetime | None:
+    """Seconds since the epoch as a point in time."""
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
+def drain_state(drain: Drain | None) -> DrainState | None:
+    """A drain as it is shown."""
+    if drain is None:
+        return None
+    return DrainState(drain.actor, drain.reason, drain.is_forced, moment(drain.since), moment(drain.expires_at))
+
+
+def drain_diff(edit: DrainEdit) -> DrainDiff:
+    """What a change makes of a drain."""
+    return DrainDiff(edit.provider, drain_state(edit.before), drain_state(edit.after))
+
+
+def logged(change: Change) -> Changelog:
+    """A change as the history shows it."""
+    cause = change.cause
+    return Changelog(
+        change.revision,
+        moment(cause.at),
+        cause.actor,
+        cause.action,
+        cause.reason,
+        tuple(RouteEdited(edit.model, route_state(edit.before), route_state(edit.after)) for edit in change.routes),
+        tuple(map(drain_diff, change.drains)),
+    )
+
+
+def route_state(route: DynamicRoute | None) -> RouteState | None:
+    """A dynamic route as the history shows it."""
+    if route is None:
+        return None
+    return RouteState(
+        strategy=route.strategy,
+        endpoints=tuple(route.endpoints),
+        options=unusual(route.options),
+        expires_at=end(route.expiry),
+    )
+
+
+def unusual(options: RouteOptions) -> RouteOptions | msgspec.UnsetType:
+    """Options that are worth a word."""
+    return msgspec.UNSET if options == USUAL_OPTIONS else options
+
+
+def end(expiry: Expiry | None) -> datetime | msgspec.UnsetType:
+    """When a route takes itself back."""
+    return msgspec.UNSET if expiry is None else datetime.fromtimestamp(expiry.at, UTC)
