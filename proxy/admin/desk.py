@@ -46,8 +46,7 @@ class Desk:
     def routes(self) -> RouteList:
         """Every route in force, sorted by model."""
         revision = self._table.revision
-        routes = tuple(self._in_force(view) for view in self._table.describe_routes())
-        return RouteList(revision, routes, len(routes))
+        return RouteList(revision, tuple(self._in_force(view) for view in self._table.describe_routes()))
 
     def find_routes(self, limit: int, after: str = "", part: str = "") -> RouteList:
         """A page of the routes in force whose model is behind `after` and has `part` in its name, whatever its case."""

@@ -116,13 +116,14 @@ class RouteInForce(RouteState, frozen=True, kw_only=True):
 class RouteList(msgspec.Struct, frozen=True):
     """Routes in force, sorted by model, and the table's version that says so.
 
-    `total` counts all that were asked for, and `next` is what the next page comes `after`; null on the last one.
+    On a page of them, `total` counts all that were asked for, and `next` is what the next page comes `after`; null on
+    the last one.
     """
 
     revision: int
     routes: tuple[RouteInForce, ...]
-    total: int = 0
-    next: str | None = None
+    total: int | msgspec.UnsetType = msgspec.UNSET
+    next: str | None | msgspec.UnsetType = msgspec.UNSET
 
 
 class Explanation(RouteInForce, frozen=True, kw_only=True):
