@@ -123,7 +123,7 @@ class RouteList(msgspec.Struct, frozen=True):
     revision: int
     routes: tuple[RouteInForce, ...]
     total: int | msgspec.UnsetType = msgspec.UNSET
-    next: str | None | msgspec.UnsetType = msgspec.UNSET
+    next: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Explanation(RouteInForce, frozen=True, kw_only=True):
