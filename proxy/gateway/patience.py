@@ -31,7 +31,7 @@ def client_waits_s(head: Head, own_header: str | None) -> float:
     if own_header is not None and (said := _number(values.get(own_header.lower().encode()))) is not None:
         return said
     for name in _WAITS:
-        if name in values and (said := _number(values[name])) is not None:
+        if (value := values.get(name)) is not None and (said := _number(value)) is not None:
             return said
     return math.inf
 

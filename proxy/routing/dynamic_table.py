@@ -5,7 +5,7 @@ one, whole. Resolving awaits nothing of its own and takes no lock (but for `weig
 """
 
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from threading import Lock
 
 from proxy.errors import UnknownModelError
@@ -53,7 +53,7 @@ class DynamicRoutingTable:
         self.history = History()
         self.drains = conditions if isinstance(conditions, Drains) else Drains(conditions)
         self._below = described(inner)
-        self._resolve_below = _resolver(self._below)
+        self._at_once = _resolves_at_once(self._below)
         self._routes: dict[str, Route] = {}
         self._expiring: dict[str, Expiry] = {}
         self._revision = 0
@@ -90,16 +90,23 @@ class DynamicRoutingTable:
                 target, fallbacks, RouteSource.DYNAMIC, self._revision, route.options, route.strategy
             )
         else:
-            # The inner table may take its time: what changes meanwhile has no part in this resolution.
-            revision = self._revision
             try:
-                below = await self._resolve_below(model, affinity)
+                if self._at_once is not None:
+                    resolution = self._at_once(self._revision, model, affinity)
+                else:
+                    resolution = await self._from_below(model, affinity)
             except UnknownModelError as error:
                 raise UnknownModelError(model, neighbours(model, self.names())) from error
-            resolution = Resolution(
-                below.target, below.fallbacks, below.source, revision, below.options, below.strategy
-            )
         return self.drains.leave_out(resolution) if self.drains.by_provider else resolution
+
+    async def _from_below(self, model: str, affinity: Affinity | None) -> Resolution:
+        """What an inner table resolves that may take its time: what changes meanwhile has no part in it."""
+        revision = self._revision
+        if isinstance(self._below, DynamicRoutingTable):
+            below = await self._below.resolve(model, affinity)
+        else:
+            below = await self._below.resolve(model)
+        return Resolution(below.target, below.fallbacks, below.source, revision, below.options, below.strategy)
 
     # What changes it.
 
@@ -152,7 +159,7 @@ class DynamicRoutingTable:
         with self._changing:
             self.inner = inner
             self._below = described(inner)
-            self._resolve_below = _resolver(self._below)
+            self._at_once = _resolves_at_once(self._below)
             self._naming += 1
             self._revision += 1
             change = Change(self._revision, cause)
@@ -288,8 +295,6 @@ class DynamicRoutingTable:
         return RouteView.of_dynamic(self._record(route), self._below.describe(route.model))
 
 
-def _resolver(table: DescribedTable) -> Callable[[str, Affinity | None], Awaitable[Resolution]]:
-    """How to ask a table: only ours are known to take an affinity."""
-    if isinstance(table, ConfigRoutingTable | DynamicRoutingTable):
-        return table.resolve
-    return lambda model, _: table.resolve(model)
+def _resolves_at_once(table: DescribedTable) -> Callable[[int, str, Affinity | None], Resolution] | None:
+    """How to ask a table that needs no time for it; None if it may."""
+    return table.resolve_at if isinstance(table, ConfigRoutingTable) else None

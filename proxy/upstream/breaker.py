@@ -60,16 +60,15 @@ class Breaker:
     """
 
     __slots__ = (
-        "_bad",
         "_bad_in_slot",
         "_chance",
         "_clock",
-        "_good",
         "_good_in_slot",
         "_in_a_row",
         "_is_tried",
         "_openings",
         "_slot",
+        "_slot_ends",
         "generation",
         "is_closed",
         "is_pausing",
@@ -87,6 +86,11 @@ class Breaker:
         self.generation = Ticket(1)
         self._is_tried = False
         self._openings = 0
+        # Results by the slot in which they came, the ring's place of now, and when its time is over.
+        self._good_in_slot: list[int] = []
+        self._bad_in_slot: list[int] = []
+        self._slot = 0
+        self._slot_ends = 0.0
         self._forget_results()
 
     @property
@@ -123,11 +127,12 @@ class Breaker:
         if not self.is_closed:
             self.answer(ticket)
             return
+        if self._clock() >= self._slot_ends:
+            self._turn()
         # Only now has it closed properly: an endpoint that begins its answers and can't end them doesn't count as well.
         self._openings = 0
         self._in_a_row = 0
-        self._good_in_slot[self._now()] += 1
-        self._good += 1
+        self._good_in_slot[self._slot] += 1
 
     def fail(self, ticket: Ticket, retry_after_s: float | None = None) -> str | None:
         """Note that an attempt failed; why the breaker opens, if it does.
@@ -168,15 +173,16 @@ class Breaker:
             case BreakerState.HALF_OPEN:
                 return "its trial failed"
             case BreakerState.CLOSED:
-                slot = self._now()
-                self._bad_in_slot[slot] += 1
-                self._bad += 1
+                if self._clock() >= self._slot_ends:
+                    self._turn()
+                self._bad_in_slot[self._slot] += 1
                 self._in_a_row += 1
-                results = self._good + self._bad
+                bad = sum(self._bad_in_slot)
+                results = sum(self._good_in_slot) + bad
                 if self._in_a_row >= FAILURES_IN_A_ROW:
                     return f"{self._in_a_row} failures in a row"
-                if results >= WINDOW_RESULTS and self._bad >= ERROR_RATE * results:
-                    return f"{self._bad} failures in {results} requests within {WINDOW_S} s"
+                if results >= WINDOW_RESULTS and bad >= ERROR_RATE * results:
+                    return f"{bad} failures in {results} requests within {WINDOW_S} s"
                 return None
 
     def _open_s(self) -> float:
@@ -203,20 +209,15 @@ class Breaker:
 
     def _forget_results(self) -> None:
         self._in_a_row = 0
-        self._good = self._bad = 0
         self._good_in_slot = [0] * _SLOTS
         self._bad_in_slot = [0] * _SLOTS
-        self._slot = int(self._clock()) // _SLOT_S
+        self._slot = 0
+        self._slot_ends = self._clock() + _SLOT_S
 
-    def _now(self) -> int:
-        """The ring's slot for a result of now, after what is too old has left."""
-        slot = int(self._clock()) // _SLOT_S
-        if slot == self._slot:
-            return slot % _SLOTS
-        for passed in range(max(self._slot, slot - _SLOTS) + 1, slot + 1):
-            index = passed % _SLOTS
-            self._good -= self._good_in_slot[index]
-            self._bad -= self._bad_in_slot[index]
-            self._good_in_slot[index] = self._bad_in_slot[index] = 0
-        self._slot = slot
-        return slot % _SLOTS
+    def _turn(self) -> None:
+        """Go on to the slot of now; what is too old leaves."""
+        passed = 1 + int((self._clock() - self._slot_ends) // _SLOT_S)
+        self._slot_ends += passed * _SLOT_S
+        for _ in range(min(passed, _SLOTS)):
+            self._slot = (self._slot + 1) % _SLOTS
+            self._good_in_slot[self._slot] = self._bad_in_slot[self._slot] = 0

@@ -145,9 +145,10 @@ class EndpointHealth:
     def succeed(self, ticket: Ticket) -> None:
         """An attempt ended well, whatever the provider answered."""
         self.in_flight -= 1
-        before = self._breaker.state
-        self._breaker.succeed(ticket)
-        if self._breaker.state is not before:
+        breaker = self._breaker
+        before = breaker.state
+        breaker.succeed(ticket)
+        if breaker.state is not before:
             self._tell(before, "it answers again")
 
     def fail(self, ticket: Ticket, failure: Failure, retry_after_s: float | None = None) -> None:
