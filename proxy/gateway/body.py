@@ -20,6 +20,7 @@ from proxy.wire.content_encoding import ContentDecoder
 
 _FORM_IN_MEMORY_BYTES = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
+_JSON = b"application/json"
 _MULTIPART = re.compile(rb"\s*multipart/form-data\s*(?:;|$)", re.IGNORECASE)
 
 
@@ -44,9 +45,11 @@ async def read_request(request: Request, call: Call, limits: Server) -> ModelReq
 
     Raises an `InvalidRequestError` that says what is wrong with the body.
     """
-    if call.model is None and _MULTIPART.match(request.head.values.get(b"content-type", b"")):
+    values = request.head.values
+    content_type = values.get(b"content-type", b"")
+    if content_type != _JSON and call.model is None and _MULTIPART.match(content_type):
         return await StreamedForm.read(request, _DecodedPieces(request, limits))
-    if request.is_complete and b"content-encoding" not in request.head.values:
+    if request.is_complete and b"content-encoding" not in values:
         # Nearly always: it came together with its head.
         body: Document = request.take()
         if len(body) > limits.max_body_bytes:

@@ -1,60 +1,69 @@
 """One request's way to a provider, and the answer's way back."""
 
 from collections.abc import Awaitable
-from functools import lru_cache
+from functools import lru_cache, partial
 from urllib.parse import quote
 
 from proxy.config import Current
 from proxy.gateway.attempts import Chain
-from proxy.gateway.body import ModelRequest
+from proxy.gateway.body import ModelRequest, StreamedForm, read_request
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.patience import client_waits_s
 from proxy.gateway.relay import relay
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
 from proxy.gateway.targets import Attempts
-from proxy.routing import Resolution
+from proxy.routing import DynamicRoutingTable, Resolution
 from proxy.telemetry import Outcome
 from proxy.upstream import Answer
-from proxy.wire import Call, Head
+from proxy.wire import Call, Head, parse_call
 
 # RFC 9110 §5.5: what may stand in a field value; other characters of a model id go percent-encoded.
 _FIELD_VALUE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 
 
 class Forwarder:
-    """Sends requests where their resolution says.
+    """Sends requests where their models lead.
 
     Args:
+        table: where that is.
         attempts: tries the targets.
-        current: the settings in force, which say how clients tell how long they wait.
+        current: the settings in force: limits of bodies, and how clients tell how long they wait.
     """
 
-    def __init__(self, attempts: Attempts, current: Current) -> None:
+    def __init__(self, table: DynamicRoutingTable, attempts: Attempts, current: Current) -> None:
+        self._table = table
         self._attempts = attempts
         self._current = current
 
-    async def forward(
-        self,
-        request: Request,
-        response: Response,
-        call: Call,
-        body: ModelRequest,
-        resolution: Resolution,
-        outcome: Outcome,
-    ) -> None:
-        """Send the request to the resolution's targets, one after the other, and relay the first good answer.
+    async def forward(self, request: Request, response: Response, outcome: Outcome) -> None:
+        """Send the request to the targets of its model, one after the other, and relay the first good answer.
 
-        Raises `UnsupportedProtocolError` if no target's provider can be asked this way, and `UpstreamError` if none
-        gives an answer.
+        Raises an `InvalidRequestError` that says what is wrong with the request, `UnsupportedProtocolError` if no
+        target's provider can be asked this way, and `UpstreamError` if none gives an answer.
         """
-        chain = _Posting(self._attempts, call, request.head, resolution, outcome, body)
-        chain.waits_s = client_waits_s(request.head, self._current.settings.server.deadline_header)
-        reply = await chain.reply()
+        call = parse_call(request.path, request.query)
+        server = self._current.settings.server
+        body = await read_request(request, call, server)
         try:
-            await relay(reply, response, added_lines(reply, resolution, outcome), call, resolution.options, outcome)
+            outcome.model = body.model
+            resolution = await self._table.resolve(body.model, partial(_affinity, request, body))
+            outcome.resolution = resolution
+            chain = _Posting(self._attempts, call, request.head, resolution, outcome, body)
+            chain.waits_s = client_waits_s(request.head, server.deadline_header)
+            reply = await chain.reply()
+            try:
+                await relay(reply, response, added_lines(reply, resolution, outcome), call, resolution.options, outcome)
+            finally:
+                reply.close(outcome.ending)
         finally:
-            reply.close(outcome.ending)
+            if isinstance(body, StreamedForm):
+                body.close()
+
+
+def _affinity(request: Request, body: ModelRequest, header: str | None) -> str:
+    """What tells which requests belong together: the route's header, or else the body."""
+    return body.affinity() if header is None else request.head.text(header.lower().encode())
 
 
 class _Posting(Chain):

@@ -1,19 +1,15 @@
 """The data plane's way in: every request on its listener comes through `Gateway.handle`."""
 
-from functools import partial
-
 from proxy.config import Current, Protocol
 from proxy.errors import ProxyError
 from proxy.gateway.application import Application
-from proxy.gateway.body import ModelRequest, StreamedForm, read_request
 from proxy.gateway.forwarder import Forwarder
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
 from proxy.gateway.targets import Attempts
 from proxy.gateway.tunnel import Tunneller
 from proxy.routing import DynamicRoutingTable
-from proxy.telemetry import Ending, Outcome, Telemetry
-from proxy.wire import parse_call
+from proxy.telemetry import Ending, Telemetry
 
 
 class Gateway:
@@ -22,7 +18,7 @@ class Gateway:
     Args:
         table: where models lead.
         attempts: tries the targets that a model resolves to.
-        current: the settings in force, of which the server's limits count here.
+        current: the settings in force, of which the server's limits and its deadline header count here.
         application: answers what is not forwarded: health, discovery, and what is mounted beside them.
         telemetry: takes in what became of each request.
     """
@@ -35,10 +31,8 @@ class Gateway:
         application: Application,
         telemetry: Telemetry,
     ) -> None:
-        self._table = table
-        self._forwarder = Forwarder(attempts, current)
+        self._forwarder = Forwarder(table, attempts, current)
         self._tunneller = Tunneller(table, attempts)
-        self._current = current
         self._telemetry = telemetry
         self._application = application
 
@@ -50,7 +44,7 @@ class Gateway:
         outcome = self._telemetry.begin(request.client, request.method, request.path, request.head)
         try:
             if request.method == "POST":
-                await self._forward(request, response, outcome)
+                await self._forwarder.forward(request, response, outcome)
             else:
                 await self._tunneller.connect(request, response, outcome)
         except ProxyError as error:
@@ -59,23 +53,6 @@ class Gateway:
             outcome.ending = Ending.COMPLETE
         finally:
             self._telemetry.record(outcome)
-
-    async def _forward(self, request: Request, response: Response, outcome: Outcome) -> None:
-        call = parse_call(request.path, request.query)
-        body = await read_request(request, call, self._current.settings.server)
-        try:
-            outcome.model = body.model
-            resolution = await self._table.resolve(body.model, partial(_affinity, request, body))
-            outcome.resolution = resolution
-            await self._forwarder.forward(request, response, call, body, resolution, outcome)
-        finally:
-            if isinstance(body, StreamedForm):
-                body.close()
-
-
-def _affinity(request: Request, body: ModelRequest, header: str | None) -> str:
-    """What tells which requests belong together: the route's header, or else the body."""
-    return body.affinity() if header is None else request.head.text(header.lower().encode())
 
 
 def guess_protocol(request: Request) -> Protocol:

@@ -12,6 +12,8 @@ from proxy.upstream.breaker import Breaker, BreakerState, Ticket
 
 # How fast an old time to first byte is forgotten: in Finagle's peak-EWMA, too, 10 s.
 DECAY_S = 10.0
+# What comes sooner after the last sample than this tells nothing new, unless it is a peak.
+_SAMPLE_S = 0.01
 
 COUNTED = frozenset(
     {
@@ -131,12 +133,11 @@ class EndpointHealth:
         if ticket != breaker.generation:
             return
         now = self._clock()
-        if first_byte_s >= self._first_byte_s:
-            self._first_byte_s = first_byte_s
-        else:
-            kept = exp((self._sampled_at - now) / DECAY_S)
+        is_peak = first_byte_s >= self._first_byte_s
+        if is_peak or now >= self._sampled_at + _SAMPLE_S:
+            kept = 0.0 if is_peak else exp((self._sampled_at - now) / DECAY_S)
             self._first_byte_s = self._first_byte_s * kept + first_byte_s * (1 - kept)
-        self._sampled_at = now
+            self._sampled_at = now
         if not breaker.is_closed:
             before = breaker.state
             breaker.answer(ticket)

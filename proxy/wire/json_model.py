@@ -8,6 +8,7 @@ of them (nested ones, duplicates, escaped spellings) is walked through token by 
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
+from functools import lru_cache
 
 import msgspec
 
@@ -59,17 +60,7 @@ def find_model(body: Document) -> ModelInBody:
         raise InvalidRequestError("The body names no model: add `model`.", param="model")
     spans = _spans(body)
     start, end = spans[-1]
-    value = body[start:end]
-    if not value.startswith(b'"'):
-        kind = "null" if value == b"null" else "not a string"
-        raise InvalidRequestError(f"`model` is {kind}: expected the model's name as a string.", param="model")
-    try:
-        name = msgspec.json.decode(value, type=str)
-    except msgspec.DecodeError as error:
-        message = "`model` holds half of a surrogate pair, which no name has."
-        raise InvalidRequestError(message, param="model") from error
-    check_model_name(name)
-    return ModelInBody(name, spans)
+    return ModelInBody(_name_in(bytes(body[start:end])), spans)
 
 
 def splice_model(body: Document, found: ModelInBody, model_id: str) -> tuple[Document | memoryview, ...]:
@@ -77,7 +68,7 @@ def splice_model(body: Document, found: ModelInBody, model_id: str) -> tuple[Doc
 
     No byte of the body is copied.
     """
-    value = msgspec.json.encode(model_id)
+    value = _value_of(model_id)
     changed = [span for span in found.spans if body[span[0] : span[1]] != value]
     if not changed:
         return (body,)
@@ -88,6 +79,27 @@ def splice_model(body: Document, found: ModelInBody, model_id: str) -> tuple[Doc
         pieces += [whole[position:start], value]
         position = end
     return (*pieces, whole[position:])
+
+
+# Clients name few models, and those again and again.
+@lru_cache(maxsize=1024)
+def _name_in(value: bytes) -> str:
+    """The name that a value of `model` holds; raises `InvalidRequestError` if it holds none."""
+    if not value.startswith(b'"'):
+        kind = "null" if value == b"null" else "not a string"
+        raise InvalidRequestError(f"`model` is {kind}: expected the model's name as a string.", param="model")
+    try:
+        name = msgspec.json.decode(value, type=str)
+    except msgspec.DecodeError as error:
+        message = "`model` holds half of a surrogate pair, which no name has."
+        raise InvalidRequestError(message, param="model") from error
+    check_model_name(name)
+    return name
+
+
+@lru_cache(maxsize=1024)
+def _value_of(model_id: str) -> bytes:
+    return msgspec.json.encode(model_id)
 
 
 def _decode(body: Document) -> _Probe:
