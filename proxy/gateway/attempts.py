@@ -126,7 +126,8 @@ class Chain(Targets):
         """
         outcome, template = self._outcome, exchange.template
         head = self._begin(exchange)
-        until = outcome.started + min(template.timeouts.total_s, self.waits_s)
+        total_s = template.timeouts.total_s
+        until = outcome.started + (total_s if total_s < self.waits_s else self.waits_s)  # noqa: FURB136 - so in `Deadline`
         try:
             if template.limits:
                 await exchange.enter(until)

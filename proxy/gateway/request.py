@@ -43,16 +43,25 @@ class Request:
         is_complete: whether all of the body has come. The body of a request for a WebSocket is what comes behind it.
     """
 
-    is_1_1 = True
-    keep_alive = True
-    upgrade = ""
-    content_length: int | None = None
-    is_chunked = False
-    awaits_invitation = False
-    is_complete = False
-    _buffered = 0
-    _waiter: asyncio.Future[None] | None = None
-    _broken: ProxyError | None = None
+    __slots__ = (
+        "_broken",
+        "_buffered",
+        "_flow",
+        "_pieces",
+        "_waiter",
+        "awaits_invitation",
+        "client",
+        "content_length",
+        "head",
+        "is_1_1",
+        "is_chunked",
+        "is_complete",
+        "keep_alive",
+        "method",
+        "path",
+        "query",
+        "upgrade",
+    )
 
     def __init__(self, flow: Flow, client: str, method: str, path: str, query: str, head: Head) -> None:
         self.client = client
@@ -60,8 +69,15 @@ class Request:
         self.path = path
         self.query = query
         self.head = head
+        self.is_1_1 = self.keep_alive = True
+        self.upgrade = ""
+        self.content_length: int | None = None
+        self.is_chunked = self.awaits_invitation = self.is_complete = False
         self._flow = flow
         self._pieces: list[bytes] = []
+        self._buffered = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._broken: ProxyError | None = None
 
     def again(self, body: bytes) -> "Request":
         """Another request on the same connection, whose head differs in the length alone and whose body is here."""

@@ -69,14 +69,22 @@ class Response:
         source: what to pause while the client can't keep up.
     """
 
-    has_begun = False
-    is_complete = False
-    is_last = False
-    stays_open = False
-    source: Source | None = None
-    _is_chunked = False
+    __slots__ = (
+        "_is_chunked",
+        "_outbox",
+        "_request",
+        "_transport",
+        "has_begun",
+        "is_complete",
+        "is_last",
+        "source",
+        "stays_open",
+    )
 
     def __init__(self, transport: asyncio.Transport, outbox: Outbox, request: Request) -> None:
+        self.has_begun = self.is_complete = self.is_last = self.stays_open = False
+        self.source: Source | None = None
+        self._is_chunked = False
         self._transport = transport
         self._outbox = outbox
         self._request = request

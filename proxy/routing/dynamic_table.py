@@ -19,7 +19,6 @@ from proxy.routing.types import (
     ALWAYS_USABLE,
     Affinity,
     Conditions,
-    DescribedTable,
     DynamicRoute,
     Expiry,
     ModelEntry,
@@ -53,7 +52,6 @@ class DynamicRoutingTable:
         self.history = History()
         self.drains = conditions if isinstance(conditions, Drains) else Drains(conditions)
         self._below = described(inner)
-        self._at_once = _resolves_at_once(self._below)
         self._routes: dict[str, Route] = {}
         self._expiring: dict[str, Expiry] = {}
         self._revision = 0
@@ -91,8 +89,8 @@ class DynamicRoutingTable:
             )
         else:
             try:
-                if self._at_once is not None:
-                    resolution = self._at_once(self._revision, model, affinity)
+                if isinstance(self._below, ConfigRoutingTable):
+                    resolution = self._below.resolve_at(self._revision, model, affinity)
                 else:
                     resolution = await self._from_below(model, affinity)
             except UnknownModelError as error:
@@ -159,7 +157,6 @@ class DynamicRoutingTable:
         with self._changing:
             self.inner = inner
             self._below = described(inner)
-            self._at_once = _resolves_at_once(self._below)
             self._naming += 1
             self._revision += 1
             change = Change(self._revision, cause)
@@ -293,8 +290,3 @@ class DynamicRoutingTable:
 
     def _view(self, route: Route) -> RouteView:
         return RouteView.of_dynamic(self._record(route), self._below.describe(route.model))
-
-
-def _resolves_at_once(table: DescribedTable) -> Callable[[int, str, Affinity | None], Resolution] | None:
-    """How to ask a table that needs no time for it; None if it may."""
-    return table.resolve_at if isinstance(table, ConfigRoutingTable) else None

@@ -32,6 +32,7 @@ class Ending(StrEnum):
 
 
 _CUT = Ending.CUT
+_CLIENT_GONE = Ending.CLIENT_GONE
 
 
 class Attempt:
@@ -48,17 +49,17 @@ class Attempt:
         span: its span, if requests are traced.
     """
 
-    # Defaults of the class cost nothing to set.
-    first_byte_s: float | None = None
-    status = 0
-    failure: Failure | None = None
-    reason: str | None = None
-    duration_s: float | None = None
-    span: AttemptSpan | None = None
+    __slots__ = ("duration_s", "failure", "first_byte_s", "reason", "span", "started", "status", "target")
 
     def __init__(self, target: RoutingTarget) -> None:
         self.target = target
         self.started = _now()
+        self.first_byte_s: float | None = None
+        self.status = 0
+        self.failure: Failure | None = None
+        self.reason: str | None = None
+        self.duration_s: float | None = None
+        self.span: AttemptSpan | None = None
 
     def head_arrived(self, status: int) -> None:
         """Note the moment at which the head of the provider's answer was there."""
@@ -103,29 +104,52 @@ class Outcome:
         span: its span, if requests are traced.
     """
 
-    duration_s = 0.0
-    model: str | None = None
-    resolution: Resolution | None = None
-    served_by: Attempt | None = None
-    is_panic = False
-    status = 0
-    body_bytes = 0
-    usage: UsageWatch | None = None
-    ending = Ending.CLIENT_GONE
-    failure: Failure | None = None
-    error: str | None = None
-    code: str | None = None
-    stalls = 0
-    span: RequestSpan | None = None
-    _tokens: Tokens | None = None
-    _number = 0
+    __slots__ = (
+        "_number",
+        "_tokens",
+        "attempts",
+        "body_bytes",
+        "client",
+        "code",
+        "duration_s",
+        "ending",
+        "error",
+        "failure",
+        "is_panic",
+        "method",
+        "model",
+        "path",
+        "resolution",
+        "served_by",
+        "span",
+        "stalls",
+        "started",
+        "status",
+        "usage",
+    )
 
     def __init__(self, client: str, method: str, path: str) -> None:
         self.client = client
         self.method = method
         self.path = path
         self.started = _now()
+        self.duration_s = 0.0
+        self.model: str | None = None
+        self.resolution: Resolution | None = None
         self.attempts: list[Attempt] = []
+        self.served_by: Attempt | None = None
+        self.is_panic = False
+        self.status = 0
+        self.body_bytes = 0
+        self.usage: UsageWatch | None = None
+        self.stalls = 0
+        self.ending = _CLIENT_GONE
+        self.failure: Failure | None = None
+        self.error: str | None = None
+        self.code: str | None = None
+        self.span: RequestSpan | None = None
+        self._tokens: Tokens | None = None
+        self._number = 0
 
     def begin(self, target: RoutingTarget) -> Attempt:
         """A new attempt, which begins now."""
