@@ -1,6 +1,7 @@
 """Taking providers out of service and putting them back, and what becomes of each route by it."""
 
-from collections.abc import Iterator
+import asyncio
+from operator import itemgetter
 
 import msgspec
 
@@ -10,6 +11,12 @@ from proxy.admin.views import moment
 from proxy.config import Current
 from proxy.errors import NotFoundError
 from proxy.routing import Action, Draft, Drain, asked_providers
+
+# Routes that are looked at without letting anything else happen.
+_AT_A_STRETCH = 1_000
+
+_Affected = tuple[bool, str, tuple[RoutingTarget, ...]]
+"""Whether a model has another way, its name, and the targets that are left to it."""
 
 
 class DrainDesk:
@@ -37,8 +44,8 @@ class DrainDesk:
             return Draft(drains={provider: drain})
 
         changed = await self._changes.make(draft, Action.DRAIN, asked)
-        affected = sorted(self._affected(drain), key=lambda route: (route.other_way, route.model))
-        stuck = [route.model for route in affected if not route.other_way]
+        affected = sorted(await self._affected(drain), key=itemgetter(0, 1))
+        stuck = [model for has_other_way, model, _ in affected if not has_other_way]
         if stuck:
             fate = "their requests are refused" if body.force else "their requests still go there"
             message = f"{len(stuck)} models have no other way than `{provider}`, so {fate}, such as `{stuck[0]}`."
@@ -47,7 +54,10 @@ class DrainDesk:
             provider=provider,
             drained=not asked.dry_run,
             expires_at=moment(expires_at),
-            affected=tuple(affected[:MAX_LISTED]),
+            affected=tuple(
+                AffectedRoute(model, tuple(f"{each.provider_name}:{each.model_id}" for each in targets), has_other_way)
+                for has_other_way, model, targets in affected[:MAX_LISTED]
+            ),
             affected_total=len(affected),
             without_other_way=tuple(stuck[:MAX_LISTED]),
             without_other_way_total=len(stuck),
@@ -63,18 +73,23 @@ class DrainDesk:
             return Draft(drains={provider: None})
 
         changed = await self._changes.make(draft, Action.RESTORE, asked)
-        affected = sorted(view.model for view in self._table.leading_to(provider))
+        affected_total = sum(1 for _ in self._table.leading_to(provider))
         return Drained(
             provider=provider,
             drained=asked.dry_run,
-            affected_total=len(affected),
+            affected_total=affected_total,
             **msgspec.structs.asdict(changed),
         )
 
-    def _affected(self, drain: Drain) -> Iterator[AffectedRoute]:
-        """The routes with an endpoint at a provider, and where their requests go while it is drained."""
+    async def _affected(self, drain: Drain) -> list[_Affected]:
+        """The models with an endpoint at a provider, and where their requests go while it is drained."""
         drained = {**self._table.drains.by_provider, drain.provider: drain}
-        for view in self._table.leading_to(drain.provider):
-            asked = asked_providers({endpoint.provider for endpoint in view.endpoints}, drained)
-            places = tuple(f"{each.provider}:{each.model_id}" for each in view.endpoints if each.provider in asked)
-            yield AffectedRoute(view.model, places, bool(asked) and drain.provider not in asked)
+        found: list[_Affected] = []
+        for model, targets in self._table.leading_to(drain.provider):
+            asked = asked_providers({target.provider_name for target in targets}, drained)
+            left = tuple(target for target in targets if target.provider_name in asked)
+            found.append((bool(asked) and drain.provider not in asked, model, left))
+            if len(found) % _AT_A_STRETCH == 0:
+                # The drain is in force: what it costs to tell of very many routes is no request's to wait for.
+                await asyncio.sleep(0)
+        return found

@@ -217,14 +217,16 @@ class DynamicRoutingTable:
             self._names = (naming, names)
         return names[bisect_right(names, after) :] if after else names
 
-    def leading_to(self, provider: str) -> Iterator[RouteView]:
-        """The routes in force that have an endpoint at a provider, by no order."""
+    def leading_to(self, provider: str) -> Iterator[tuple[str, tuple[RoutingTarget, ...]]]:
+        """The models whose routes have a target at a provider, with all of the route's targets, by no order."""
         for view in self._below.describe_routes():
             if view.model not in self._routes and any(each.provider == provider for each in view.endpoints):
-                yield view
+                yield view.model, tuple(RoutingTarget(each.provider, each.model_id) for each in view.endpoints)
         for route in list(self._routes.values()):
-            if any(target.provider_name == provider for target in route.targets):
-                yield self._view(route)
+            for target in route.targets:
+                if target.provider_name == provider:
+                    yield route.model, route.targets
+                    break
 
     def next_expiry(self) -> float | None:
         """When the next temporary route or drain takes itself back, in seconds since the epoch; None: none does."""
