@@ -10,7 +10,7 @@ from proxy.admin.change_payloads import MAX_LISTED, AffectedRoute, DrainBody, Dr
 from proxy.admin.views import moment
 from proxy.config import Current
 from proxy.errors import NotFoundError
-from proxy.routing import Action, Draft, Drain, asked_providers
+from proxy.routing import Action, Draft, Drain, RoutingTarget, asked_providers
 
 # Routes that are looked at without letting anything else happen.
 _AT_A_STRETCH = 1_000
