@@ -88,6 +88,7 @@ class Proxy:
                 self._telemetry.exposition,
                 self._preflight,
                 readings=self._health,
+                traffic=self._telemetry.under_way,
             )
             if settings.admin.listen is None:
                 application = await self._run(stack, app, admin)

@@ -208,6 +208,21 @@ class ProviderDrainedError(ProxyError):
         super().__init__(f"No provider can take the request: {names} has been taken out of service by the operator.")
 
 
+class WithdrawnError(ProxyError):
+    """An answer was ended in the middle, since the operator wants its provider left at once.
+
+    Args:
+        provider: its name.
+    """
+
+    status = 503
+    type = "upstream_error"
+    code = "withdrawn"
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(f"The operator ended this answer of provider `{provider}`, which is left. Ask again.")
+
+
 # https://platform.claude.com/docs/en/api/errors
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",

@@ -12,7 +12,7 @@ from proxy.admin.answers import add_security_headers, answer_errors
 from proxy.admin.change_desk import NO_AUDIT, Audit, ChangeDesk
 from proxy.admin.desk import Desk
 from proxy.admin.drain_desk import DrainDesk
-from proxy.admin.endpoints import NOTHING_KNOWN, EndpointReadings
+from proxy.admin.endpoints import NO_TRAFFIC, NOTHING_KNOWN, EndpointReadings, Traffic
 from proxy.admin.expiry import Expirer
 from proxy.admin.guard import build_guard
 from proxy.admin.idempotency import ANSWERS, Answers
@@ -34,6 +34,7 @@ def build_admin(  # noqa: PLR0913 - it is wired to most of the program
     preflight: Preflight,
     *,
     readings: EndpointReadings = NOTHING_KNOWN,
+    traffic: Traffic = NO_TRAFFIC,
     audit: Audit = NO_AUDIT,
 ) -> web.Application:
     """The admin application, to be mounted below `/admin` with `add_subapp`.
@@ -45,11 +46,12 @@ def build_admin(  # noqa: PLR0913 - it is wired to most of the program
         expose: gives the metrics.
         preflight: tries endpoints out.
         readings: how the endpoints are.
+        traffic: the requests under way.
         audit: where changes are written down before they are in force.
     """
     app = web.Application(middlewares=[answer_errors, build_guard(current)])
     app[DESK] = desk = Desk(table, current, readings)
-    app[CHANGE_DESK] = changes = ChangeDesk(desk, table, current, readings, audit)
+    app[CHANGE_DESK] = changes = ChangeDesk(desk, table, current, readings=readings, traffic=traffic, audit=audit)
     app[DRAIN_DESK] = DrainDesk(changes, current)
     app[ANSWERS] = Answers()
     app.cleanup_ctx.append(_expiring)

@@ -24,7 +24,7 @@ _MOST_CHANGES_LISTED = 200
 async def set_route(request: web.Request, body: bytes) -> web.Response:
     """`POST /routes`: create or replace a dynamic route, whole."""
     route = decode(body, RouteBody)
-    asked = asked_by(request, route.reason, dry_run=route.dry_run)
+    asked = asked_by(request, route.reason, dry_run=route.dry_run, cut_old=route.cut_old)
     changes = request.app[CHANGE_DESK]
     if not (route.preflight or route.require_preflight):
         return answer(await changes.set_route(route, asked))
@@ -45,7 +45,7 @@ async def remove_route(request: web.Request, _body: bytes) -> web.Response:
 async def batch(request: web.Request, body: bytes) -> web.Response:
     """`POST /routes:batch`: set and remove several routes as one revision, or none of them."""
     changes = decode(body, BatchBody)
-    asked = asked_by(request, changes.reason, dry_run=changes.dry_run)
+    asked = asked_by(request, changes.reason, dry_run=changes.dry_run, cut_old=changes.cut_old)
     return answer(await request.app[CHANGE_DESK].batch(changes, asked))
 
 
@@ -53,7 +53,7 @@ async def batch(request: web.Request, body: bytes) -> web.Response:
 async def rollback(request: web.Request, body: bytes) -> web.Response:
     """`POST /rollback`: put routes and drains in force as they were once a revision was."""
     wanted = decode(body, RollbackBody)
-    asked = asked_by(request, wanted.reason, dry_run=wanted.dry_run)
+    asked = asked_by(request, wanted.reason, dry_run=wanted.dry_run, cut_old=wanted.cut_old)
     return answer(await request.app[CHANGE_DESK].rollback(wanted.to_revision, asked))
 
 
@@ -68,7 +68,7 @@ async def rollback_route(request: web.Request, body: bytes) -> web.Response:
 async def drain(request: web.Request, body: bytes) -> web.Response:
     """`POST /providers/{name}/drain`: have every route avoid a provider."""
     wanted = decode(body or b"{}", DrainBody)
-    asked = asked_by(request, wanted.reason, dry_run=wanted.dry_run)
+    asked = asked_by(request, wanted.reason, dry_run=wanted.dry_run, cut_old=wanted.cut_old)
     return answer(await request.app[DRAIN_DESK].drain(request.match_info["name"], wanted, asked))
 
 
@@ -94,18 +94,19 @@ async def history(request: web.Request) -> web.Response:
     return answer(request.app[DESK].history(limit or 50, before, request.query.get("model")))
 
 
-def asked_by(request: web.Request, reason: str, *, dry_run: bool = False) -> Asked:
+def asked_by(request: web.Request, reason: str, *, dry_run: bool = False, cut_old: bool = False) -> Asked:
     """How a request asks for its change: by its actor, for the revision that it names, perhaps only to be told."""
     if len(reason) > LONGEST_REASON:
         raise InvalidRequestError(f"The reason is longer than {LONGEST_REASON} characters.", param="reason")
     # It will stand in logs and on pages: one line of what can be read.
     line = " ".join("".join(each if each.isprintable() else " " for each in reason).split())
-    return Asked(actor_of(request), line, _expected(request), dry_run or flag(request, "dry_run"))
+    dry_run, cut_old = dry_run or flag(request, "dry_run"), cut_old or flag(request, "cut_old")
+    return Asked(actor_of(request), line, _expected(request), dry_run, cut_old)
 
 
 def _asked_with(request: web.Request, body: bytes) -> Asked:
     said = decode(body or b"{}", ReasonBody)
-    return asked_by(request, said.reason, dry_run=said.dry_run)
+    return asked_by(request, said.reason, dry_run=said.dry_run, cut_old=said.cut_old)
 
 
 def _expected(request: web.Request) -> int | None:

@@ -15,7 +15,7 @@ from proxy.admin import drafts
 from proxy.admin.actor import Actor
 from proxy.admin.change_payloads import BatchBody, Changed, OldTarget, RouteDiff, RouteRemoved, RouteSet
 from proxy.admin.desk import Desk
-from proxy.admin.endpoints import NOTHING_KNOWN, EndpointReadings
+from proxy.admin.endpoints import NO_TRAFFIC, NOTHING_KNOWN, EndpointReadings, Traffic
 from proxy.admin.payloads import RouteBody
 from proxy.admin.review import Review
 from proxy.admin.views import drain_diff
@@ -31,12 +31,14 @@ class Asked(msgspec.Struct, frozen=True):
         reason: why, in their words.
         expected: the revision that it is meant for; None: whichever is in force.
         dry_run: whether only to tell what would change.
+        cut_old: whether to end the answers under way at endpoints that are left.
     """
 
     actor: Actor
     reason: str = ""
     expected: int | None = None
     dry_run: bool = False
+    cut_old: bool = False
 
 
 class StaleChangeError(StaleRevisionError):
@@ -80,6 +82,7 @@ class ChangeDesk:
         table: what is changed.
         current: the settings in force.
         readings: how the endpoints are.
+        traffic: the requests under way.
         audit: where changes are written down.
 
     Attributes:
@@ -91,7 +94,9 @@ class ChangeDesk:
         desk: Desk,
         table: DynamicRoutingTable,
         current: Current,
+        *,
         readings: EndpointReadings = NOTHING_KNOWN,
+        traffic: Traffic = NO_TRAFFIC,
         audit: Audit = NO_AUDIT,
     ) -> None:
         self.table = table
@@ -99,6 +104,7 @@ class ChangeDesk:
         self._desk = desk
         self._current = current
         self._readings = readings
+        self._traffic = traffic
         self._audit = audit
         self._turn = asyncio.Lock()
         self._under_way: set[asyncio.Task[Changed]] = set()
@@ -161,7 +167,10 @@ class ChangeDesk:
                 return changed
             await self._audit.write(asked.actor, foreseen)
             made = self.table.apply(wanted, cause)
-            return changed if made is None else msgspec.structs.replace(changed, revision=made.revision)
+            if made is None:
+                return changed
+            old = self._cut(foreseen, changed.old_targets) if asked.cut_old else changed.old_targets
+            return msgspec.structs.replace(changed, revision=made.revision, old_targets=old)
 
     def _changed(self, change: Change, asked: Asked) -> Changed:
         routes = tuple(map(self._desk.diff, change.routes))
@@ -172,20 +181,32 @@ class ChangeDesk:
             routes=routes,
             drains=tuple(map(drain_diff, change.drains)),
             warnings=tuple(warning for each in routes for warning in review.warnings(each.before, each.after)),
-            old_targets=self._left(routes, {edit.provider for edit in change.drains if edit.after is not None}),
+            old_targets=self._left(change, routes),
         )
 
-    def _left(self, routes: tuple[RouteDiff, ...], drained: set[str]) -> tuple[OldTarget, ...]:
+    def _left(self, change: Change, routes: tuple[RouteDiff, ...]) -> tuple[OldTarget, ...]:
         """The endpoints that these routes lead to no more, and all of the drained providers."""
-        before, after = (
-            (
-                {(each.provider, each.model_id) for route in side if route is not None for each in route.endpoints}
-                for side in zip(*((diff.before, diff.after) for diff in routes), strict=True)
+        left: set[tuple[str, str]] = set()
+        for diff in routes:
+            before, after = (
+                {(each.provider, each.model_id) for each in route.endpoints} if route is not None else set()
+                for route in (diff.before, diff.after)
             )
-            if routes
-            else (set(), set())
-        )
-        left = before - after
+            left |= before - after
+        drained = {edit.provider for edit in change.drains if edit.after is not None}
         left |= {(each.provider, each.model_id) for each in self._readings.endpoints() if each.provider in drained}
-        readings = ((key, self._readings.find(*key)) for key in sorted(left))
-        return tuple(OldTarget(*key, reading.in_flight if reading is not None else 0) for key, reading in readings)
+        models = _models(change)
+        return tuple(OldTarget(*key, self._traffic.count(*key, models)) for key in sorted(left))
+
+    def _cut(self, change: Change, targets: tuple[OldTarget, ...]) -> tuple[OldTarget, ...]:
+        """End what is under way there."""
+        models = _models(change)
+        return tuple(
+            msgspec.structs.replace(each, cut=self._traffic.cut(each.provider, each.model_id, models))
+            for each in targets
+        )
+
+
+def _models(change: Change) -> set[str] | None:
+    """The models that a change concerns; None: a drain may concern any."""
+    return None if change.drains else {edit.model for edit in change.routes}

@@ -20,6 +20,7 @@ class BatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     remove: tuple[str, ...] = ()
     reason: Reason = ""
     dry_run: bool = False
+    cut_old: bool = False
 
 
 class RollbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +29,7 @@ class RollbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to_revision: Annotated[int, Meta(ge=0)]
     reason: Reason = ""
     dry_run: bool = False
+    cut_old: bool = False
 
 
 class ReasonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +37,7 @@ class ReasonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     reason: Reason = ""
     dry_run: bool = False
+    cut_old: bool = False
 
 
 class DrainBody(ReasonBody, frozen=True, forbid_unknown_fields=True):
@@ -82,11 +85,15 @@ class DrainDiff(msgspec.Struct, frozen=True):
 
 
 class OldTarget(msgspec.Struct, frozen=True):
-    """An endpoint that a change leaves, and how many requests are still under way there, for whichever route."""
+    """An endpoint that a change leaves, and how many requests of the changed routes are still under way there.
+
+    `cut` counts those of them that were ended.
+    """
 
     provider: str
     model_id: str
     in_flight: int
+    cut: int = 0
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +105,8 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
         drains: the drains that it changes.
         warnings: what speaks against it.
         replicas: how many processes it is in force in.
-        old_targets: endpoints that no route in question leads to any more; requests under way there finish.
+        old_targets: endpoints that no route in question leads to any more; requests under way there finish,
+            unless `cut_old` asked to end them.
     """
 
     status: str = "ok"

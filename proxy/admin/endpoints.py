@@ -1,6 +1,6 @@
-"""How the endpoints are, as far as the admin plane asks: whoever builds the program hands it in."""
+"""What the admin plane asks about endpoints and their requests: whoever builds the program hands it in."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 
@@ -44,3 +44,27 @@ class _NothingKnown:
 
 
 NOTHING_KNOWN: EndpointReadings = _NothingKnown()
+
+
+class Traffic(Protocol):
+    """The requests under way."""
+
+    def count(self, provider: str, model_id: str, models: Collection[str] | None = None) -> int:
+        """How many requests for these models (None: for any) an endpoint has."""
+        ...
+
+    def cut(self, provider: str, model_id: str, models: Collection[str] | None = None) -> int:
+        """End the answers there that have begun, with an error that their clients read; how many those were."""
+        ...
+
+
+class _NoTraffic:
+    """There are no requests."""
+
+    def count(self, provider: str, model_id: str, models: Collection[str] | None = None) -> int:  # noqa: ARG002
+        return 0
+
+    cut = count
+
+
+NO_TRAFFIC: Traffic = _NoTraffic()

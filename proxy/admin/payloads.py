@@ -66,6 +66,8 @@ class RouteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """After which the route takes itself back; None: never."""
     dry_run: bool = False
     """Whether only to tell what would change."""
+    cut_old: bool = False
+    """Whether to end the answers under way at endpoints that the route leaves."""
 
 
 class PreflightBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

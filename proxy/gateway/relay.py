@@ -8,7 +8,7 @@ import asyncio
 
 from proxy.config import RouteOptions
 from proxy.deadline import Deadline
-from proxy.errors import Failure
+from proxy.errors import Failure, ProxyError, WithdrawnError
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.response import Response, date_line
 from proxy.telemetry import STALL_S, Ending, Outcome
@@ -65,19 +65,27 @@ async def relay(
     response.begin(message.status, message.reason, lines, message.length, first)
     takes_events = has_plain_events(message.head)
     stream = _Stream(answer, response, outcome, first, options.ping_s if takes_events else None)
+    outcome.stream = stream
     try:
         broken = await stream.over
     finally:
+        outcome.stream = None
         stream.stop()
     if broken is None:
         outcome.ending = Ending.COMPLETE
         return
     # There is no status left to say it with: it must look broken instead.
-    error = answer.explain(broken)
-    outcome.ending = Ending.CUT
-    outcome.failure = Failure.CUT
+    error: ProxyError
+    if isinstance(broken, WithdrawnError):
+        error = broken
+        outcome.ending = Ending.WITHDRAWN
+        outcome.code = error.code
+    else:
+        error = answer.explain(broken)
+        outcome.ending = Ending.CUT
+        outcome.failure = Failure.CUT
+        reply.record.fail(Failure.CUT, error.message, message.status)
     outcome.error = error.message
-    reply.record.fail(Failure.CUT, error.message, message.status)
     if takes_events and ends_event(stream.tail):
         response.write(error_event(error, call.protocol, call.operation, outcome.id))
     response.cut()
@@ -144,6 +152,10 @@ class _Stream:
         """Send no more comments."""
         if self._ping is not None:
             self._ping.clear()
+
+    def cut(self, error: WithdrawnError) -> None:
+        """See `telemetry`'s `Stream`."""
+        self.close(error)
 
     def close(self, error: BaseException | None) -> None:
         """Pass on the end, at once."""

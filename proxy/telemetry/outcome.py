@@ -4,8 +4,9 @@ import time
 from enum import StrEnum
 from itertools import count
 from secrets import token_hex
+from typing import Protocol
 
-from proxy.errors import Failure, ProxyError
+from proxy.errors import Failure, ProxyError, WithdrawnError
 from proxy.routing import Resolution, RouteSource, RoutingTarget
 from proxy.telemetry.trace import AttemptSpan, RequestSpan
 from proxy.wire import Tokens, UsageWatch
@@ -29,6 +30,16 @@ class Ending(StrEnum):
     """The provider broke off, and the client was told."""
     CLIENT_GONE = "client gone"
     """The client went away before the answer was complete."""
+    WITHDRAWN = "withdrawn"
+    """The operator ended it, and the client was told."""
+
+
+class Stream(Protocol):
+    """An answer that has begun and is still coming."""
+
+    def cut(self, error: WithdrawnError) -> None:
+        """End it with an error that the client reads."""
+        ...
 
 
 _CUT = Ending.CUT
@@ -102,6 +113,7 @@ class Outcome:
         error: why it failed, if it did, in words without secrets.
         code: the same as a client reads it in our error, if it got one.
         span: its span, if requests are traced.
+        stream: what passes the answer on, while it does.
     """
 
     __slots__ = (
@@ -125,6 +137,7 @@ class Outcome:
         "stalls",
         "started",
         "status",
+        "stream",
         "usage",
     )
 
@@ -148,6 +161,7 @@ class Outcome:
         self.error: str | None = None
         self.code: str | None = None
         self.span: RequestSpan | None = None
+        self.stream: Stream | None = None
         self._tokens: Tokens | None = None
         self._number = 0
 

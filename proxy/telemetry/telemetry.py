@@ -9,6 +9,7 @@ from proxy.telemetry.outcome import Outcome
 from proxy.telemetry.readings import Readings
 from proxy.telemetry.recent import Recent
 from proxy.telemetry.tracer import Tracer
+from proxy.telemetry.under_way import UnderWay
 from proxy.wire import Head
 
 
@@ -22,6 +23,7 @@ class Telemetry:
 
     Attributes:
         recent: the records of the latest requests.
+        under_way: the requests that are not over.
     """
 
     def __init__(self, current: Current, readings: Readings, tracer: Tracer | None = None) -> None:
@@ -30,6 +32,7 @@ class Telemetry:
         self._tracer = tracer
         self._metrics = Metrics()
         self.recent = Recent()
+        self.under_way = UnderWay(self._metrics.under_way)
 
     def begin(self, client: str, method: str, path: str, head: Head | None = None) -> Outcome:
         """The record of a request that begins now; it must be given to `record`, in a `finally`.

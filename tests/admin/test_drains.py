@@ -145,7 +145,7 @@ async def test_requests_under_way_finish_and_are_counted(
         listed = await get(http, proxy, "/providers")
         text = (first + await stream.content.read()).decode()
 
-    under_way = {"provider": "alpha", "model_id": "alpha-m", "in_flight": 1}
+    under_way = {"provider": "alpha", "model_id": "alpha-m", "in_flight": 1, "cut": 0}
     assert swapped["old_targets"] == drained["old_targets"] == [under_way]
     assert text.endswith("data: [DONE]\n\n")
     one, _ = listed["providers"]
@@ -230,3 +230,56 @@ async def test_an_open_breaker_and_a_drain_speak_against_a_swap(
     await call(http, proxy, "/providers/well/drain")
     _, answer = await call(http, proxy, "/routes", swap)
     assert {each["code"] for each in answer["warnings"]} == {"breaker_open", "provider_drained", "none_usable"}
+
+
+async def test_answers_under_way_can_be_cut(
+    http: aiohttp.ClientSession, make_proxy: MakeProxy, make_straw: MakeStraw
+) -> None:
+    """Those of the swapped route alone, with an error that the SDK raises; the provider isn't blamed for it."""
+    alpha, beta = await make_straw("alpha", token_delay_s=0.05), await make_straw("beta")
+    proxy = await make_proxy(
+        providers={each.name: provider_section(each) for each in (alpha, beta)},
+        models={name: {"endpoints": endpoints("alpha", "beta")} for name in ("fast", "other")},
+    )
+    swap = {"model": "fast", "endpoints": endpoints("beta")}
+    async with openai.AsyncOpenAI(base_url=url(proxy, "/v1"), api_key="x", max_retries=0) as client:
+        streams = [
+            await client.chat.completions.create(
+                model=model, messages=[{"role": "user", "content": "Who?"}], stream=True
+            )
+            for model in ("fast", "other")
+        ]
+        for stream in streams:
+            await anext(stream)
+        _, foreseen = await call(http, proxy, "/routes?cut_old=true&dry_run=true", swap)
+        _, answer = await call(http, proxy, "/routes?cut_old=true", swap)
+        with pytest.raises(openai.APIError, match="The operator ended this answer of provider `alpha`"):
+            async for _ in streams[0]:
+                pass
+        finished = [chunk async for chunk in streams[1]]
+
+    old = {"provider": "alpha", "model_id": "alpha-m", "in_flight": 1}
+    assert foreseen["old_targets"] == [{**old, "cut": 0}]
+    assert answer["old_targets"] == [{**old, "cut": 1}]
+    assert finished[-1].choices[0].finish_reason == "stop"
+    (reading,) = (await get(http, proxy, "/providers"))["providers"][0]["endpoints"]
+    assert reading == {"model_id": "alpha-m", "state": "closed", "in_flight": 0}
+
+
+async def test_a_drain_can_cut_every_answer_of_its_provider(
+    http: aiohttp.ClientSession, make_proxy: MakeProxy, make_straw: MakeStraw
+) -> None:
+    """In Anthropic's protocol as well, and by a direct name."""
+    alpha = await make_straw("alpha", token_delay_s=0.05)
+    proxy = await make_proxy(providers={"alpha": provider_section(alpha)})
+    async with anthropic.AsyncAnthropic(base_url=url(proxy), api_key="x", max_retries=0) as client:
+        stream = await client.messages.create(
+            model="alpha:m", max_tokens=50, stream=True, messages=[{"role": "user", "content": "Who?"}]
+        )
+        await anext(stream)
+        _, answer = await call(http, proxy, "/providers/alpha/drain", {"cut_old": True})
+        with pytest.raises(anthropic.APIStatusError, match="The operator ended this answer"):
+            async for _ in stream:
+                pass
+
+    assert [each["cut"] for each in answer["old_targets"]] == [1]
