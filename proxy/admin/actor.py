@@ -1,25 +1,11 @@
 """Who asks something of the admin plane."""
 
-from enum import StrEnum
-
 import msgspec
 from aiohttp import web
 
+from proxy.config import Role
 
-class Role(StrEnum):
-    """What somebody may do; each may do what those before it may."""
-
-    VIEWER = "viewer"
-    """See everything that the plane shows."""
-    OPERATOR = "operator"
-    """Change routes, and take providers out of service."""
-    ADMIN = "admin"
-    """Whatever else there is, such as reloading the configuration."""
-
-    def includes(self, other: "Role") -> bool:
-        """Whether this role may do what `other` may."""
-        ranks = list(Role)
-        return ranks.index(self) >= ranks.index(other)
+__all__ = ["Actor", "Role", "actor_of", "known_actor", "let_in"]
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -29,11 +15,13 @@ class Actor(msgspec.Struct, frozen=True):
         name: the name of the token that they gave, or `local` where none is needed.
         role: what they may do.
         address: where their request came from; empty where that is not known.
+        asked: the method and path of their request; empty for what happens by itself.
     """
 
     name: str
     role: Role
     address: str = ""
+    asked: str = ""
 
 
 _ACTOR = web.RequestKey("actor", Actor)
@@ -47,3 +35,8 @@ def let_in(request: web.Request, actor: Actor) -> None:
 def actor_of(request: web.Request) -> Actor:
     """Whose request it is; raises `KeyError` for one that the guard didn't let in."""
     return request[_ACTOR]
+
+
+def known_actor(request: web.Request) -> Actor | None:
+    """The same, or None for one that the guard didn't let in."""
+    return request.get(_ACTOR)

@@ -1,33 +1,41 @@
 """What every answer of the admin plane has in common: its security headers, and the shape of a refusal."""
 
+from collections.abc import Mapping
+from functools import partial
+
 import aiohttp_jinja2
 import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from proxy.admin.actor import known_actor
 from proxy.admin.change_desk import StaleChangeError
 from proxy.admin.change_payloads import StaleAnswer
-from proxy.admin.guard import UnauthorizedError
-from proxy.admin.keys import DESK
+from proxy.admin.gate import UnauthorizedError
+from proxy.admin.keys import DESK, GATE
+from proxy.admin.origins import is_from_elsewhere
 from proxy.admin.payloads import ErrorAnswer, ErrorDetail
 from proxy.errors import ProxyError
 
 _SECURITY_HEADERS = {
     hdrs.CACHE_CONTROL: "no-store",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     # The page's own forms must name their origin, which `no-referrer` would hide.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
 }
 
 _TITLES = {
-    401: "The admin token is needed",
     403: "Not allowed",
     404: "Nothing here",
     405: "Not like this",
+    429: "Too many wrong tokens",
 }
 
 
@@ -44,11 +52,14 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except StaleChangeError as error:
         return refuse(request, error.status, error.message) if wants_page(request) else _stale(request, error)
     except ProxyError as error:
+        is_browser = wants_page(request) and hdrs.AUTHORIZATION not in request.headers
+        if isinstance(error, UnauthorizedError) and is_browser:
+            return _to_login(request)
         response = refuse(request, error.status, error.message)
         if isinstance(error, UnauthorizedError):
-            # A browser asks its user for a password; a program must not be made to.
-            basic = 'Basic realm="Pointsman admin", charset="UTF-8"'
-            response.headers[hdrs.WWW_AUTHENTICATE] = basic if wants_page(request) else "Bearer"
+            response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+        if error.retry_after_s is not None:
+            response.headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
         return response
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
@@ -76,7 +87,38 @@ def refuse(request: web.Request, status: int, message: str) -> web.Response:
     if not wants_page(request):
         return answer(ErrorAnswer(ErrorDetail(message)), status=status)
     title = _TITLES.get(status, "This request was refused")
-    return aiohttp_jinja2.render_template("error.html", request, {"title": title, "message": message}, status=status)
+    return render(request, "error.html", {"title": title, "message": message}, status=status)
+
+
+def render(request: web.Request, template: str, context: Mapping[str, object], *, status: int = 200) -> web.Response:
+    """A page. Beside the context, its template has `actor` (None for somebody unknown) and what proves a form its own.
+
+    Every form that is posted holds `{{ csrf_field() }}`; a script sends `csrf_token()` in the header `X-CSRF-Token`.
+    """
+    forms = request.app[GATE].forms
+    common = {
+        "actor": known_actor(request),
+        "csrf_field": partial(forms.field, request),
+        "csrf_token": partial(forms.token, request),
+    }
+    response = aiohttp_jinja2.render_template(template, request, {**common, **context}, status=status)
+    forms.mark_visitor(request, response)
+    return response
+
+
+def _to_login(request: web.Request) -> web.Response:
+    """Lead a browser to the login page.
+
+    One that comes by a link from elsewhere doesn't send its cookie with that step (SameSite=Strict), but with the next.
+    """
+    if request.method == hdrs.METH_GET and is_from_elsewhere(request):
+        return render(request, "step.html", {"target": request.rel_url})
+    return lead_to(request, "login")
+
+
+def lead_to(request: web.Request, name: str) -> web.Response:
+    """The answer that leads a browser to the page of this name."""
+    return web.Response(status=303, headers={hdrs.LOCATION: str(request.app.router[name].url_for())})
 
 
 def answer(content: msgspec.Struct, *, status: int = 200) -> web.Response:

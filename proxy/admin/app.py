@@ -1,5 +1,6 @@
 """Wires the admin application together: every path it answers stands in `_add_paths`."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,16 +8,19 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from proxy.admin import api, change_api, pages
+from proxy.admin import api, change_api, login, pages
+from proxy.admin.actor import Role
 from proxy.admin.answers import add_security_headers, answer_errors
 from proxy.admin.change_desk import NO_AUDIT, Audit, ChangeDesk
 from proxy.admin.desk import Desk
 from proxy.admin.drain_desk import DrainDesk
 from proxy.admin.endpoints import NO_TRAFFIC, NOTHING_KNOWN, EndpointReadings, Traffic
 from proxy.admin.expiry import Expirer
+from proxy.admin.gate import Clock, Gate
 from proxy.admin.guard import build_guard
 from proxy.admin.idempotency import ANSWERS, Answers
-from proxy.admin.keys import CHANGE_DESK, DESK, DRAIN_DESK, EXPOSE, PREFLIGHT, RELOAD, Expose, Reload
+from proxy.admin.keys import CHANGE_DESK, DESK, DRAIN_DESK, EXPOSE, GATE, PREFLIGHT, RELOAD, Expose, Reload
+from proxy.admin.paths import Paths
 from proxy.admin.preflight import preflight as try_endpoints
 from proxy.admin.static_files import StaticFiles
 from proxy.config import Current
@@ -36,20 +40,22 @@ def build_admin(  # noqa: PLR0913 - it is wired to most of the program
     readings: EndpointReadings = NOTHING_KNOWN,
     traffic: Traffic = NO_TRAFFIC,
     audit: Audit = NO_AUDIT,
+    clock: Clock = time.monotonic,
 ) -> web.Application:
     """The admin application, to be mounted below `/admin` with `add_subapp`.
 
     Args:
         table: the routing table that it shows and changes.
-        current: the settings in force, of which the providers and the token count here.
+        current: the settings in force, of which the providers and the tokens count here.
         reload: reads the configuration anew.
         expose: gives the metrics.
         preflight: tries endpoints out.
         readings: how the endpoints are.
         traffic: the requests under way.
         audit: where changes are written down before they are in force.
+        clock: tells how much time has passed, in seconds, for the sessions' ends.
     """
-    app = web.Application(middlewares=[answer_errors, build_guard(current)])
+    app = _guarded(current, clock)
     app[DESK] = desk = Desk(table, current, readings)
     app[CHANGE_DESK] = changes = ChangeDesk(desk, table, current, readings=readings, traffic=traffic, audit=audit)
     app[DRAIN_DESK] = DrainDesk(changes, current)
@@ -58,9 +64,8 @@ def build_admin(  # noqa: PLR0913 - it is wired to most of the program
     app[RELOAD] = reload
     app[EXPOSE] = expose
     app[PREFLIGHT] = preflight
-    app.on_response_prepare.append(add_security_headers)
     _load_templates(app)
-    _add_paths(app.router)
+    _add_paths(app)
     return app
 
 
@@ -68,13 +73,12 @@ def build_metrics(current: Current, expose: Expose) -> web.Application:
     """The metrics alone, behind the same guard, to be mounted at `/metrics`, where Prometheus looks for them.
 
     Args:
-        current: the settings in force, of which the token counts here.
+        current: the settings in force, of which the tokens count here.
         expose: gives the metrics.
     """
-    app = web.Application(middlewares=[answer_errors, build_guard(current)])
+    app = _guarded(current)
     app[EXPOSE] = expose
-    app.on_response_prepare.append(add_security_headers)
-    app.router.add_get("", api.metrics)
+    Paths(app, Role.VIEWER).add_get("", api.metrics)
     return app
 
 
@@ -85,28 +89,45 @@ async def _expiring(app: web.Application) -> AsyncIterator[None]:
     await app[CHANGE_DESK].close()
 
 
-def _add_paths(router: web.UrlDispatcher) -> None:
-    router.add_get("", pages.to_page)
-    router.add_get("/", pages.show, name="page")
-    router.add_post("/set", pages.set_route, name="set")
-    router.add_post("/remove", pages.remove_route, name="remove")
-    router.add_get("/static/{filename}", StaticFiles(_HERE / "static").answer, name="static")
+def _guarded(current: Current, clock: Clock = time.monotonic) -> web.Application:
+    """An application into which nobody comes past the guard."""
+    gate = Gate(current, clock)
+    app = web.Application(middlewares=[answer_errors, build_guard(gate)])
+    app[GATE] = gate
+    app.on_response_prepare.append(add_security_headers)
+    return app
 
-    router.add_get("/routes", api.list_routes)
-    router.add_post("/routes", change_api.set_route)
-    router.add_post("/routes:batch", change_api.batch)
+
+def _add_paths(app: web.Application) -> None:
+    """Each path with the role that it takes; what is not here, nobody may use."""
+    everybody, viewers = Paths(app, None), Paths(app, Role.VIEWER)
+    operators, admins = Paths(app, Role.OPERATOR), Paths(app, Role.ADMIN)
+
+    everybody.add_get("/login", login.show, name="login")
+    everybody.add_form("/login", login.log_in)
+    everybody.add_get("/static/{filename}", StaticFiles(_HERE / "static").answer, name="static")
+    viewers.add_form("/logout", login.log_out, name="logout")
+
+    viewers.add_get("", pages.to_page)
+    viewers.add_get("/", pages.show, name="page")
+    operators.add_form("/set", pages.set_route, name="set")
+    operators.add_form("/remove", pages.remove_route, name="remove")
+
+    viewers.add_get("/routes", api.list_routes)
+    operators.add_post("/routes", change_api.set_route)
+    operators.add_post("/routes:batch", change_api.batch)
     # (?s:…) so that a name with an encoded line break is refused as such, not as an unknown path.
-    router.add_delete("/routes/{model:(?s:.+)}", change_api.remove_route)
-    router.add_post("/routes/{model:(?s:.+)}/rollback", change_api.rollback_route)
-    router.add_post("/rollback", change_api.rollback)
-    router.add_get("/history", change_api.history)
-    router.add_get("/providers", change_api.list_providers)
-    router.add_post("/providers/{name}/drain", change_api.drain)
-    router.add_post("/providers/{name}/restore", change_api.restore)
-    router.add_post("/preflight", try_endpoints)
-    router.add_get("/resolve", api.resolve)
-    router.add_get("/metrics", api.metrics)
-    router.add_post("/reload", api.reload)
+    operators.add_delete("/routes/{model:(?s:.+)}", change_api.remove_route)
+    operators.add_post("/routes/{model:(?s:.+)}/rollback", change_api.rollback_route)
+    operators.add_post("/rollback", change_api.rollback)
+    viewers.add_get("/history", change_api.history)
+    viewers.add_get("/providers", change_api.list_providers)
+    operators.add_post("/providers/{name}/drain", change_api.drain)
+    operators.add_post("/providers/{name}/restore", change_api.restore)
+    operators.add_post("/preflight", try_endpoints)
+    viewers.add_get("/resolve", api.resolve)
+    viewers.add_get("/metrics", api.metrics)
+    admins.add_post("/reload", api.reload)
 
 
 def _load_templates(app: web.Application) -> None:

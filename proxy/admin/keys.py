@@ -7,6 +7,7 @@ from aiohttp import web
 from proxy.admin.change_desk import ChangeDesk
 from proxy.admin.desk import Desk
 from proxy.admin.drain_desk import DrainDesk
+from proxy.admin.gate import Gate
 from proxy.admin.payloads import Reloaded
 from proxy.upstream import Preflight
 
@@ -19,6 +20,7 @@ Expose = Callable[[], Awaitable[bytes]]
 DESK = web.AppKey("desk", Desk)
 CHANGE_DESK = web.AppKey("change_desk", ChangeDesk)
 DRAIN_DESK = web.AppKey("drain_desk", DrainDesk)
+GATE = web.AppKey("gate", Gate)
 EXPOSE: web.AppKey[Expose] = web.AppKey("expose")
 PREFLIGHT = web.AppKey("preflight", Preflight)
 RELOAD: web.AppKey[Reload] = web.AppKey("reload")

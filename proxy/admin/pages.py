@@ -5,23 +5,21 @@ shows the page again with the reason and with what was typed.
 """
 
 from typing import NamedTuple, Self
-from urllib.parse import parse_qsl
 
-import aiohttp_jinja2
 from aiohttp import web
 from msgspec import UNSET
 from msgspec.structs import asdict
 
 from proxy.admin.actor import actor_of
-from proxy.admin.bodies import read_body
+from proxy.admin.answers import render
 from proxy.admin.change_desk import Asked
+from proxy.admin.forms import read_form
 from proxy.admin.keys import CHANGE_DESK, DESK
-from proxy.admin.payloads import MAX_ENDPOINTS, RouteInForce, convert_route
+from proxy.admin.payloads import RouteInForce, convert_route
 from proxy.config.settings import RouteStrategy
 from proxy.errors import InvalidRequestError
 
 _EMPTY_ROWS = 2
-_MAX_FIELDS = 2 + 3 * (MAX_ENDPOINTS + _EMPTY_ROWS)
 
 # What the page says after a change; the address only names one of these, so that no link can put words here.
 _DONE = {
@@ -111,7 +109,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def set_route(request: web.Request) -> web.Response:
     """`POST /admin/set`: the form for a dynamic route was sent."""
-    form = RouteForm.of_fields(await _read_form(request))
+    form = RouteForm.of_fields(await read_form(request))
     try:
         desk = request.app[DESK]
         route = convert_route(form.to_fields(desk.find_route(form.model)))
@@ -123,22 +121,12 @@ async def set_route(request: web.Request) -> web.Response:
 
 async def remove_route(request: web.Request) -> web.Response:
     """`POST /admin/remove`: a dynamic route's button was pressed."""
-    model = dict(await _read_form(request)).get("model", "")
+    model = dict(await read_form(request)).get("model", "")
     try:
         await request.app[CHANGE_DESK].remove_route(model, Asked(actor_of(request)))
     except InvalidRequestError as error:
         return _page(request, RouteForm(), not_removed=error)
     raise _back(request, "removed")
-
-
-async def _read_form(request: web.Request) -> list[tuple[str, str]]:
-    body = await read_body(request, "application/x-www-form-urlencoded")
-    try:
-        return parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS, encoding="utf-8", errors="strict"
-        )
-    except ValueError as error:
-        raise InvalidRequestError(f"The form can't be read: {error}.") from error
 
 
 def _back(request: web.Request, done: str) -> web.HTTPSeeOther:
@@ -173,4 +161,4 @@ def _page(
         "refused": refused,
         "not_removed": not_removed,
     }
-    return aiohttp_jinja2.render_template("page.html", request, context, status=error.status if error else 200)
+    return render(request, "page.html", context, status=error.status if error else 200)

@@ -34,7 +34,7 @@ def check(file: Path | None, *, as_json: bool) -> None:
 def _print_settings(settings: Settings) -> None:
     description = describe_settings(settings)
     admin = settings.admin.listen or settings.server.listen
-    token = "with a token" if settings.admin.token else "without a token"
+    token = "with a token" if settings.admin.needs_token else "without a token"
     print_line(f"Settings from {settings.source}")
     print_line(f"Takes traffic at {settings.server.listen}; admin plane at {admin}, {token}")
     click.echo("\nProviders")

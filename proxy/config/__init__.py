@@ -1,5 +1,6 @@
 """Settings, what is public knowledge of providers, and how a file or the environment becomes settings."""
 
+from proxy.config.access import Admin, NamedToken, Role, hash_token
 from proxy.config.address import Address
 from proxy.config.current import Changes, Current, changes, in_force
 from proxy.config.describe import describe_settings
@@ -9,7 +10,6 @@ from proxy.config.load import find_config, load_settings, parse_settings, settin
 from proxy.config.secret import Secret
 from proxy.config.settings import (
     AccessLog,
-    Admin,
     AuthStyle,
     Delivery,
     Endpoint,
@@ -44,9 +44,11 @@ __all__ = [
     "HedgeAfter",
     "Limits",
     "Model",
+    "NamedToken",
     "Protocol",
     "ProtocolSettings",
     "Provider",
+    "Role",
     "RouteOptions",
     "RouteStrategy",
     "Secret",
@@ -57,6 +59,7 @@ __all__ = [
     "changes",
     "describe_settings",
     "find_config",
+    "hash_token",
     "in_force",
     "load_settings",
     "parse_settings",

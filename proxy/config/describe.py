@@ -12,6 +12,7 @@ from proxy.config.secret import Secret
 from proxy.config.settings import AuthStyle, Endpoint, Model, Provider, Settings, Tracing
 
 _MASK = "***"
+_SHORT_TOKEN = 16
 _OWN_SHAPE = frozenset({"endpoints", "options"})
 
 
@@ -23,7 +24,7 @@ def describe_settings(settings: Settings) -> dict[str, object]:
     return {
         "source": settings.source,
         "server": _plain(settings.server),
-        "admin": {"listen": str(settings.admin_address), "token": _plain(settings.admin.token)},
+        "admin": _admin(settings),
         "tracing": None if settings.tracing is None else _tracing(settings.tracing),
         "providers": {name: _provider(provider) for name, provider in settings.providers.items()},
         "models": {name: _model(model) for name, model in settings.models.items()},
@@ -33,6 +34,18 @@ def describe_settings(settings: Settings) -> dict[str, object]:
 
 def _tracing(tracing: Tracing) -> dict[str, object]:
     return {"endpoint": tracing.endpoint, "headers": _headers(tracing.headers), "sample": tracing.sample}
+
+
+def _admin(settings: Settings) -> dict[str, object]:
+    admin = settings.admin
+    return {
+        "listen": str(settings.admin_address),
+        "token": _plain(admin.token),
+        "tokens": [{"name": each.name, "role": str(each.role), "hash": _MASK} for each in admin.tokens],
+        "hosts": _plain(admin.hosts),
+        "secure_cookies": admin.secure_cookies,
+        "audit": admin.audit,
+    }
 
 
 def _provider(provider: Provider) -> dict[str, object]:
@@ -108,6 +121,8 @@ def _without_credential(proxy: Secret) -> str | None:
 def _warnings(settings: Settings) -> Iterator[str]:
     if not settings.is_admin_guarded:
         yield f"admin.token: not set, so the proxy won't start with its admin plane on {settings.admin_address}"
+    if 0 < len(settings.admin.token.reveal()) < _SHORT_TOKEN:
+        yield f"admin.token: shorter than {_SHORT_TOKEN} characters, so it can be guessed; see `pointsman token`"
     if not settings.providers:
         yield "providers: there are none, so nothing can be routed"
     without_key = {name: why for name, provider in settings.providers.items() if (why := _lacks_key(provider))}

@@ -11,12 +11,12 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from proxy.config.access import Admin, HostName, TokenHash, TokenName, host_name, token_hash, token_name
 from proxy.config.address import Address
 from proxy.config.reader import Form, PartOf
 from proxy.config.secret import Secret
 from proxy.config.settings import (
     FAILED_OVER,
-    Admin,
     AuthStyle,
     Concurrency,
     Count,
@@ -247,4 +247,9 @@ FORMS: Mapping[Any, Form] = {
     HeaderName: Form(str, header_name),
     FailedOver: Form(str, _failed_over),
     Delay: Form(object, _delay),
+    TokenName: Form(str, token_name),
+    TokenHash: Form(str, token_hash),
+    HostName: Form(str, host_name),
 }
+UNSHOWN = frozenset({"admin"})
+"""Sections where a secret may stand anywhere by mistake: faults show nothing of what is written there."""

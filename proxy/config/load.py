@@ -6,8 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from proxy.config.access import Admin
 from proxy.config.document import (
     FORMS,
+    UNSHOWN,
     Ancestor,
     Document,
     EndpointEntry,
@@ -21,7 +23,6 @@ from proxy.config.known import KNOWN_PROVIDERS
 from proxy.config.providers import ProviderResolver
 from proxy.config.reader import Form, Kind, Reader
 from proxy.config.settings import (
-    Admin,
     Endpoint,
     EndpointOverrides,
     Model,
@@ -95,7 +96,8 @@ def _settings(source: Source, environ: Mapping[str, str]) -> Settings:
     if not isinstance(document, Mapping):
         source.fault((), f"expected a mapping of {', '.join(Document.__struct_fields__)}")
         raise ConfigError(source.faults)
-    sections = Reader(source, forms).fields(document, Document, ())
+    sections = Reader(source, forms, UNSHOWN).fields(document, Document, ())
+    _check_tokens(sections.get("admin", Admin()), source)
     providers = ProviderResolver(sections.get("providers", {}), source, environ).providers()
     forms[Model] = Form(ModelEntry, partial(_model, providers))
     models = Reader(source, forms).mapping(sections.get("models", {}), ModelName, Model, ("models",))
@@ -116,6 +118,18 @@ def _settings(source: Source, environ: Mapping[str, str]) -> Settings:
 
 def _tracing(entry: TracingEntry | None) -> Tracing | None:
     return None if entry is None else Tracing(entry.endpoint, tuple(entry.headers.items()), entry.sample)
+
+
+def _check_tokens(admin: Admin, source: Source) -> None:
+    """Record what is wrong with the tokens as a whole: of each name and each hash there is one."""
+    at = ("admin", "tokens")
+    if not source.is_sound(at):
+        return
+    for key in ("name", "hash"):
+        values = [getattr(each, key) for each in admin.tokens]
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                source.fault((*at, index, key), f"another token has the same {key}")
 
 
 def _references(configured: Sequence[str]) -> dict[Kind, Form]:

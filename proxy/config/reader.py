@@ -52,11 +52,13 @@ class Reader:
     Args:
         source: where the values stand, and where faults are recorded.
         forms: the types that are written otherwise than they are used.
+        unshown: the sections of which a fault must show nothing.
     """
 
-    def __init__(self, source: Source, forms: Mapping[Kind, Form]) -> None:
+    def __init__(self, source: Source, forms: Mapping[Kind, Form], unshown: frozenset[str] = frozenset()) -> None:
         self._source = source
         self._forms = forms
+        self._unshown = unshown
 
     def fields(self, value: object, struct: type[msgspec.Struct], path: Path) -> dict[str, Any]:
         """The sound ones among the fields of `struct` that a mapping gives; what is wrong is recorded.
@@ -176,7 +178,8 @@ class Reader:
 
     def _mismatch(self, expected: str, value: object, path: Path) -> "_FaultyError":
         """Record that something else was expected; what is found is shown unless it is None, as for secrets."""
-        shown = "" if value is None else f", got {self._shown(value, path)}"
+        is_shown = value is not None and self._unshown.isdisjoint(path[:1])
+        shown = f", got {self._shown(value, path)}" if is_shown else ""
         self._source.fault(path, f"expected {expected}{shown}")
         return _FaultyError()
 

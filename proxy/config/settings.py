@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from proxy.config.access import Admin
 from proxy.config.address import Address
 from proxy.config.secret import Secret
 from proxy.errors import Failure, Protocol
@@ -242,13 +243,6 @@ class Server(msgspec.Struct, frozen=True):
     """How the line of each request looks."""
 
 
-class Admin(msgspec.Struct, frozen=True):
-    """The admin plane: its token, and a listener of its own if it has one."""
-
-    token: Secret = Secret("")
-    listen: Address | None = None
-
-
 class Tracing(msgspec.Struct, frozen=True):
     """Where the spans of requests go."""
 
@@ -277,5 +271,5 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def is_admin_guarded(self) -> bool:
-        """Whether nobody but this machine can reach the admin plane without its token."""
-        return bool(self.admin.token) or self.admin_address.is_loopback
+        """Whether nobody but this machine can reach the admin plane without a token."""
+        return self.admin.needs_token or self.admin_address.is_loopback

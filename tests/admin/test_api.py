@@ -10,7 +10,7 @@ from yarl import URL
 
 from proxy.config.settings import Delivery, EndpointOverrides, HedgeAfter, RouteOptions
 from proxy.routing import DynamicRoute, DynamicRoutingTable, RouteEndpoint
-from tests.admin.conftest import AdminClient
+from tests.admin.conftest import AdminClient, csrf_of
 
 BETA = {"provider": "beta", "model_id": "beta-9"}
 
@@ -266,7 +266,8 @@ async def test_only_json_is_read(admin: AdminClient, content_type: str) -> None:
     headers = {"Content-Type": content_type}
     async with admin.post("/admin/routes", data=body, headers=headers) as response:
         assert response.status == 200
-    async with admin.post("/admin/routes", data=body, headers={**headers, "Sec-Fetch-Site": "same-origin"}) as response:
+    headers |= {"Sec-Fetch-Site": "same-origin", "X-CSRF-Token": await csrf_of(admin)}
+    async with admin.post("/admin/routes", data=body, headers=headers) as response:
         assert response.status == 415
         assert "application/json" in (await response.json())["error"]["message"]
 

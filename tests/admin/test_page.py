@@ -7,7 +7,7 @@ import pytest
 from proxy.config.settings import RouteOptions
 from proxy.errors import Failure
 from proxy.routing import DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteStrategy
-from tests.admin.conftest import AdminClient
+from tests.admin.conftest import AdminClient, csrf_of
 
 Fields = list[tuple[str, str]]
 
@@ -34,7 +34,7 @@ class Page(HTMLParser):
             case "form":
                 self._fields = []
                 self.forms.setdefault(found["action"].partition("#")[0], []).append(self._fields)
-            case "input":
+            case "input" if found["name"] != "csrf":
                 self._fields.append((found["name"], found.get("value", "")))
             case "select":
                 self._select = found["name"]
@@ -77,7 +77,8 @@ async def get(admin: AdminClient, path: str = "/admin/") -> Page:
 
 async def send(admin: AdminClient, action: str, fields: Fields) -> tuple[int, Page]:
     """Send a form as a browser does, and follow where it leads."""
-    async with admin.post(action, data=fields or [("", "")], headers={"Accept": "text/html"}) as response:
+    fields = [*fields, ("csrf", await csrf_of(admin))]
+    async with admin.post(action, data=fields, headers={"Accept": "text/html"}) as response:
         return response.status, Page(await response.text())
 
 
@@ -127,6 +128,7 @@ async def test_swap_link_fills_the_form_in(admin: AdminClient) -> None:
 async def test_form_puts_a_route_into_force(admin: AdminClient, table: DynamicRoutingTable) -> None:
     """The form makes a dynamic route of its filled rows and leads back to the page, which says so."""
     fields = route_fields("fast", endpoint("", ""), endpoint("beta", "beta-9", "2"), endpoint("", "", "7"))
+    fields.append(("csrf", await csrf_of(admin)))
     async with admin.post("/admin/set", data=fields, allow_redirects=False) as response:
         assert response.status == 303
         back = response.headers["Location"]

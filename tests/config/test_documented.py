@@ -6,9 +6,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from proxy.config import KNOWN_PROVIDERS, AuthStyle, Limits, RouteStrategy, Server, Timeouts, parse_settings
+from proxy.config import (
+    KNOWN_PROVIDERS,
+    Admin,
+    AuthStyle,
+    Limits,
+    NamedToken,
+    Role,
+    RouteStrategy,
+    Server,
+    Timeouts,
+    parse_settings,
+)
 from proxy.config.document import Document, EndpointEntry, ModelEntry, ProtocolEntry, ProviderEntry, TracingEntry
-from proxy.config.settings import FAILED_OVER, Admin, Concurrency, Delivery, HedgeAfter
+from proxy.config.settings import FAILED_OVER, Concurrency, Delivery, HedgeAfter
 
 ROOT = Path(__file__).parents[2]
 DEFAULT_CONFIG = (ROOT / "config" / "proxy.yaml").read_text(encoding="utf-8")
@@ -18,6 +29,7 @@ SECTIONS: list[type[msgspec.Struct]] = [
     Server,
     Admin,
     TracingEntry,
+    NamedToken,
     ProviderEntry,
     ProtocolEntry,
     Timeouts,
@@ -37,7 +49,7 @@ def test_every_key_is_documented(key: str) -> None:
     assert f"`{key}`" in REFERENCE
 
 
-@pytest.mark.parametrize("choice", [*AuthStyle, *RouteStrategy, *FAILED_OVER, *Delivery, *HedgeAfter])
+@pytest.mark.parametrize("choice", [*AuthStyle, *Role, *RouteStrategy, *FAILED_OVER, *Delivery, *HedgeAfter])
 def test_every_choice_is_documented(choice: str) -> None:
     """Each auth style and strategy stands in both as well."""
     assert choice in DEFAULT_CONFIG
