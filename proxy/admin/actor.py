@@ -1,11 +1,16 @@
 """Who asks something of the admin plane."""
 
+from typing import Self
+
 import msgspec
 from aiohttp import web
 
 from proxy.config import Role
 
 __all__ = ["Actor", "Role", "actor_of", "known_actor", "let_in"]
+
+
+_LONGEST_LINE = 1_000
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -22,6 +27,11 @@ class Actor(msgspec.Struct, frozen=True):
     role: Role
     address: str = ""
     asked: str = ""
+
+    @classmethod
+    def of(cls, request: web.Request, name: str, role: Role) -> Self:
+        """Whoever sent a request, known by this name."""
+        return cls(name, role, request.remote or "", f"{request.method} {request.path}"[:_LONGEST_LINE])
 
 
 _ACTOR = web.RequestKey("actor", Actor)

@@ -2,8 +2,9 @@
 
 from aiohttp import hdrs, web
 
+from proxy.admin.actor import actor_of
 from proxy.admin.answers import answer
-from proxy.admin.keys import DESK, EXPOSE, RELOAD
+from proxy.admin.keys import DESK, EXPOSE, RELOAD, TRAIL
 from proxy.admin.payloads import ErrorAnswer, ErrorDetail
 from proxy.admin.queries import number
 from proxy.config import ConfigError
@@ -34,8 +35,14 @@ async def resolve(request: web.Request) -> web.Response:
 
 async def reload(request: web.Request) -> web.Response:
     """`POST /reload`: read the configuration anew and put it in force; 400 with every fault if it can't be."""
+    trail, actor = request.app[TRAIL], actor_of(request)
+    await trail.note(actor, "reload", outcome="begun")
     try:
-        return answer(await request.app[RELOAD]())
+        reloaded = await request.app[RELOAD]()
+        await trail.tell(
+            actor, "reload", revision=reloaded.revision, providers=reloaded.providers, models=reloaded.models
+        )
+        return answer(reloaded)
     except ConfigError as error:
         message = f"The configuration can't be used, so nothing has changed. Faults: {len(error.faults)}."
         return answer(ErrorAnswer(ErrorDetail(message, tuple(error.faults))), status=400)

@@ -11,7 +11,8 @@ from aiohttp import web
 from proxy.admin import api, change_api, login, pages
 from proxy.admin.actor import Role
 from proxy.admin.answers import add_security_headers, answer_errors
-from proxy.admin.change_desk import NO_AUDIT, Audit, ChangeDesk
+from proxy.admin.audit import AuditTrail, build_witness
+from proxy.admin.change_desk import ChangeDesk
 from proxy.admin.desk import Desk
 from proxy.admin.drain_desk import DrainDesk
 from proxy.admin.endpoints import NO_TRAFFIC, NOTHING_KNOWN, EndpointReadings, Traffic
@@ -19,7 +20,7 @@ from proxy.admin.expiry import Expirer
 from proxy.admin.gate import Clock, Gate
 from proxy.admin.guard import build_guard
 from proxy.admin.idempotency import ANSWERS, Answers
-from proxy.admin.keys import CHANGE_DESK, DESK, DRAIN_DESK, EXPOSE, GATE, PREFLIGHT, RELOAD, Expose, Reload
+from proxy.admin.keys import CHANGE_DESK, DESK, DRAIN_DESK, EXPOSE, GATE, PREFLIGHT, RELOAD, TRAIL, Expose, Reload
 from proxy.admin.paths import Paths
 from proxy.admin.preflight import preflight as try_endpoints
 from proxy.admin.static_files import StaticFiles
@@ -39,7 +40,6 @@ def build_admin(  # noqa: PLR0913 - it is wired to most of the program
     *,
     readings: EndpointReadings = NOTHING_KNOWN,
     traffic: Traffic = NO_TRAFFIC,
-    audit: Audit = NO_AUDIT,
     clock: Clock = time.monotonic,
 ) -> web.Application:
     """The admin application, to be mounted below `/admin` with `add_subapp`.
@@ -52,12 +52,11 @@ def build_admin(  # noqa: PLR0913 - it is wired to most of the program
         preflight: tries endpoints out.
         readings: how the endpoints are.
         traffic: the requests under way.
-        audit: where changes are written down before they are in force.
         clock: tells how much time has passed, in seconds, for the sessions' ends.
     """
     app = _guarded(current, clock)
     app[DESK] = desk = Desk(table, current, readings)
-    app[CHANGE_DESK] = changes = ChangeDesk(desk, table, current, readings=readings, traffic=traffic, audit=audit)
+    app[CHANGE_DESK] = changes = ChangeDesk(desk, table, current, readings=readings, traffic=traffic, audit=app[TRAIL])
     app[DRAIN_DESK] = DrainDesk(changes, current)
     app[ANSWERS] = Answers()
     app.cleanup_ctx.append(_expiring)
@@ -83,17 +82,20 @@ def build_metrics(current: Current, expose: Expose) -> web.Application:
 
 
 async def _expiring(app: web.Application) -> AsyncIterator[None]:
-    """While the application runs, what is temporary takes itself back; what is being changed at its end still is."""
+    """While the application runs, what is temporary takes itself back; what is under way at its end is still done."""
     async with Expirer(app[CHANGE_DESK]):
         yield
     await app[CHANGE_DESK].close()
+    await app[TRAIL].close()
 
 
 def _guarded(current: Current, clock: Clock = time.monotonic) -> web.Application:
     """An application into which nobody comes past the guard."""
     gate = Gate(current, clock)
-    app = web.Application(middlewares=[answer_errors, build_guard(gate)])
+    trail = AuditTrail(current, clock)
+    app = web.Application(middlewares=[answer_errors, build_witness(trail), build_guard(gate)])
     app[GATE] = gate
+    app[TRAIL] = trail
     app.on_response_prepare.append(add_security_headers)
     return app
 

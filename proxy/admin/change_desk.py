@@ -15,7 +15,7 @@ from proxy.admin import drafts
 from proxy.admin.actor import Actor
 from proxy.admin.change_payloads import BatchBody, Changed, OldTarget, RouteDiff, RouteRemoved, RouteSet
 from proxy.admin.desk import Desk
-from proxy.admin.endpoints import NO_TRAFFIC, NOTHING_KNOWN, EndpointReadings, Traffic
+from proxy.admin.endpoints import EndpointReadings, Traffic
 from proxy.admin.payloads import RouteBody
 from proxy.admin.review import Review
 from proxy.admin.views import drain_diff
@@ -61,16 +61,6 @@ class Audit(Protocol):
         ...
 
 
-class _NoAudit:
-    """Nothing is written."""
-
-    async def write(self, actor: Actor, change: Change) -> None:
-        pass
-
-
-NO_AUDIT: Audit = _NoAudit()
-
-
 class ChangeDesk:
     """The operator's hand on a routing table.
 
@@ -95,9 +85,9 @@ class ChangeDesk:
         table: DynamicRoutingTable,
         current: Current,
         *,
-        readings: EndpointReadings = NOTHING_KNOWN,
-        traffic: Traffic = NO_TRAFFIC,
-        audit: Audit = NO_AUDIT,
+        readings: EndpointReadings,
+        traffic: Traffic,
+        audit: Audit,
     ) -> None:
         self.table = table
         self.clock: Callable[[], float] = time.time

@@ -76,7 +76,7 @@ class Gate:
     def visitor(self, request: web.Request) -> Visitor:
         """Who a request comes from. Raises `UnauthorizedError` or `TooManyGuessesError` for a wrong bearer token."""
         if not self.tokens.are_needed:
-            return Visitor(_actor(LOCAL, Role.ADMIN, request))
+            return Visitor(Actor.of(request, LOCAL, Role.ADMIN))
         if authorization := request.headers.get(hdrs.AUTHORIZATION, ""):
             return Visitor(self._bearer(authorization, request), is_bearer=True)
         session_id = self.cookies.read(request, SESSION)
@@ -85,7 +85,7 @@ class Gate:
         if holder is None:
             return Visitor(None)
         self.forms.bind(request, session_id)
-        return Visitor(_actor(holder.name, holder.role, request), has_session=True)
+        return Visitor(Actor.of(request, holder.name, holder.role), has_session=True)
 
     def check_token(self, request: web.Request, token: str, *, is_login: bool) -> Holder:
         """Whose a token is. Raises `UnauthorizedError` or `TooManyGuessesError`, and logs which address that was."""
@@ -114,8 +114,4 @@ class Gate:
         if scheme.lower() != "bearer":
             raise UnauthorizedError("The admin plane takes its token as `Authorization: Bearer TOKEN` only.")
         holder = self.check_token(request, token.strip(), is_login=False)
-        return _actor(holder.name, holder.role, request)
-
-
-def _actor(name: str, role: Role, request: web.Request) -> Actor:
-    return Actor(name, role, request.remote or "", f"{request.method} {request.path}"[:1000])
+        return Actor.of(request, holder.name, holder.role)

@@ -12,7 +12,7 @@ BURST = 10
 EVERY_S = 6.0
 """One more each time that this has passed."""
 BURST_OVERALL = 100
-EVERY_OVERALL_S = 0.6
+EVERY_OVERALL_S = 0.5
 """The same for all addresses together. It holds for logins alone: else strangers could keep programs out."""
 MAX_ADDRESSES = 10_000
 """Of more, the one that guessed longest ago is forgotten."""
@@ -31,6 +31,9 @@ class Guesses:
     def __init__(self) -> None:
         self._guessers: OrderedDict[str, _Guesser] = OrderedDict()
         self._whole_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._guessers)
 
     def wait_s(self, address: str, now: float, *, is_login: bool) -> float:
         """How long until another token may be tried from this address; 0 if now."""

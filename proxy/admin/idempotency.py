@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from hashlib import blake2b
 
 from aiohttp import web
@@ -72,6 +73,7 @@ ANSWERS = web.AppKey("answers", Answers)
 def changing(ask: Ask) -> Handle:
     """A handler that changes something, out of one that is given the JSON body (empty for DELETE)."""
 
+    @wraps(ask)
     async def handle(request: web.Request) -> web.Response:
         body = b"" if request.method == "DELETE" else await read_body(request, "application/json")
         return await request.app[ANSWERS].once(request, body, ask)

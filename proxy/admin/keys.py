@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from proxy.admin.audit import AuditTrail
 from proxy.admin.change_desk import ChangeDesk
 from proxy.admin.desk import Desk
 from proxy.admin.drain_desk import DrainDesk
@@ -23,4 +24,5 @@ DRAIN_DESK = web.AppKey("drain_desk", DrainDesk)
 GATE = web.AppKey("gate", Gate)
 EXPOSE: web.AppKey[Expose] = web.AppKey("expose")
 PREFLIGHT = web.AppKey("preflight", Preflight)
+TRAIL = web.AppKey("trail", AuditTrail)
 RELOAD: web.AppKey[Reload] = web.AppKey("reload")

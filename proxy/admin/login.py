@@ -2,11 +2,12 @@
 
 from aiohttp import hdrs, web
 
+from proxy.admin.actor import Actor, actor_of
 from proxy.admin.answers import lead_to, render
 from proxy.admin.cookies import SESSION
 from proxy.admin.forms import read_form
 from proxy.admin.gate import TooManyGuessesError, UnauthorizedError
-from proxy.admin.keys import GATE
+from proxy.admin.keys import GATE, TRAIL
 
 
 async def show(request: web.Request) -> web.Response:
@@ -29,6 +30,7 @@ async def log_in(request: web.Request) -> web.Response:
         if error.retry_after_s is not None:
             response.headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
         return response
+    await request.app[TRAIL].note(Actor.of(request, holder.name, holder.role), "log_in")
     answer = lead_to(request, "page")
     gate.cookies.write(request, answer, SESSION, gate.open_session(request, holder))
     return answer
@@ -38,6 +40,7 @@ async def log_out(request: web.Request) -> web.Response:
     """`POST /logout`: the session ends here, and in the browser."""
     gate = request.app[GATE]
     gate.end_session(request)
+    await request.app[TRAIL].tell(actor_of(request), "log_out")
     answer = lead_to(request, "login" if gate.tokens.are_needed else "page")
     gate.cookies.forget(request, answer, SESSION)
     return answer

@@ -40,7 +40,7 @@ class Sessions:
         """Begin a session of whoever has the token with this hash; gives its id, which is always a new one."""
         self._by_hash = {key: each for key, each in self._by_hash.items() if not each.is_over(now)}
         same = [key for key, each in self._by_hash.items() if each.token_hash == token_hash]
-        for key in same[: len(same) - MAX_PER_TOKEN + 1]:
+        for key in same[: max(0, len(same) - MAX_PER_TOKEN + 1)]:
             del self._by_hash[key]
         session_id = secrets.token_urlsafe(32)
         self._by_hash[hash_token(session_id)] = _Session(token_hash, now, now)
