@@ -12,12 +12,12 @@ from typing import Self
 from aiohttp import web
 
 from proxy import __version__
-from proxy.admin import Reloaded, build_admin, build_metrics
+from proxy.admin import Reloaded, add_live, build_admin, build_metrics
 from proxy.config import Address, Current, Settings
 from proxy.gateway import Application, Attempts, Discovery, Gateway, Handler, Listener
 from proxy.reload import Load, Reloader
 from proxy.routing import Change, ConfigRoutingTable, Drains, DynamicRoutingTable
-from proxy.telemetry import Readings, Telemetry, Tracer, TracingError, logging_to_stderr
+from proxy.telemetry import Alarms, EventKind, Readings, Telemetry, Tracer, TracingError, logging_to_stderr, of_change
 from proxy.upstream import Health, Preflight, Prober, Upstream
 
 _ADMIN = "/admin"
@@ -56,7 +56,7 @@ class Proxy:
             )
             raise StartError(message)
         self._upstream = Upstream(settings.providers)
-        self._health = Health()
+        self._health = Health(lambda change: self._telemetry.feed.publish(EventKind.BREAKER, change._asdict()))
         self._preflight = Preflight(self._upstream)
         drains = Drains(self._health)
         config_table = ConfigRoutingTable(settings.providers, settings.models, conditions=drains)
@@ -68,6 +68,11 @@ class Proxy:
         )
         self._tracer = _tracer(settings)
         self._telemetry = Telemetry(self._current, readings, self._tracer)
+        feed = self._telemetry.feed
+        self.table.subscribe(lambda change: feed.publish(EventKind.CHANGE, of_change(change)))
+        self._alarms = Alarms(
+            lambda subject, said: feed.publish(EventKind.ALARM, {"subject": subject, "message": said})
+        )
         self._is_stopping = False
         self._stack = AsyncExitStack()
         self._listeners: list[Listener] = []
@@ -78,6 +83,7 @@ class Proxy:
         async with AsyncExitStack() as stack:
             if self._tracer is not None:
                 await stack.enter_async_context(self._tracer)
+            await stack.enter_async_context(self._telemetry.feed)
             await stack.enter_async_context(self._upstream)
             await stack.enter_async_context(Prober(self._upstream, self._health))
             app = Discovery(self.table, lambda: not self._is_stopping, self._telemetry).application()
@@ -90,6 +96,7 @@ class Proxy:
                 readings=self._health,
                 traffic=self._telemetry.under_way,
             )
+            add_live(admin, self._telemetry)
             if settings.admin.listen is None:
                 application = await self._run(stack, app, admin)
             else:
@@ -97,7 +104,11 @@ class Proxy:
                 desk = await self._run(stack, web.Application(), admin)
                 self.admin_address = await self._listen(stack, settings.admin.listen, desk.handle)
             gateway = Gateway(
-                self.table, Attempts(self._upstream, self._health), self._current, application, self._telemetry
+                self.table,
+                Attempts(self._upstream, self._health, self._alarms),
+                self._current,
+                application,
+                self._telemetry,
             )
             self.address = await self._listen(stack, settings.server.listen, gateway.handle)
             if settings.admin.listen is None:
@@ -112,6 +123,8 @@ class Proxy:
         """Stop taking connections, let requests under way finish within the grace period, then close the rest."""
         self._is_stopping = True
         self._reloading.cancel()
+        # Its streams would never end by themselves.
+        self._telemetry.feed.close()
         try:
             async with asyncio.timeout(self._current.settings.server.shutdown_grace_s) as self._grace:
                 await asyncio.gather(*(listener.drain() for listener in self._listeners))

@@ -22,7 +22,7 @@ BELOW = {
     "telemetry": {"routing", "wire", "config", "errors"},
     "upstream": {"routing", "wire", "config", "errors", "deadline", "outbox"},
     "gateway": {"upstream", "telemetry", "routing", "wire", "config", "errors", "deadline", "outbox"},
-    "admin": {"upstream", "routing", "wire", "config", "errors"},
+    "admin": {"telemetry", "upstream", "routing", "wire", "config", "errors"},
     "simulator": set(),
     "reload": {"admin", "upstream", "routing", "config"},
     "app": {"reload", "gateway", "admin", "upstream", "telemetry", "routing", "config"},

@@ -5,6 +5,7 @@
 """
 
 from proxy.admin.app import build_admin, build_metrics
+from proxy.admin.live import add_live
 from proxy.admin.payloads import Reloaded
 
-__all__ = ["Reloaded", "build_admin", "build_metrics"]
+__all__ = ["Reloaded", "add_live", "build_admin", "build_metrics"]

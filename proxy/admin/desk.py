@@ -43,6 +43,22 @@ class Desk:
         """The table's version."""
         return self._table.revision
 
+    @property
+    def dynamic_count(self) -> int:
+        """How many dynamic routes there are."""
+        return self._table.dynamic_count
+
+    @property
+    def drained(self) -> tuple[str, ...]:
+        """The providers that are drained, sorted."""
+        return tuple(sorted(self._table.drains.by_provider))
+
+    @property
+    def out_of_service(self) -> tuple[str, ...]:
+        """The endpoints whose breakers are not closed, as `provider:model_id`, sorted."""
+        sick = (each for each in self._readings.endpoints() if each.state != "closed")
+        return tuple(sorted(f"{each.provider}:{each.model_id}" for each in sick))
+
     def routes(self) -> RouteList:
         """Every route in force, sorted by model."""
         revision = self._table.revision

@@ -10,6 +10,7 @@ from proxy.admin.desk import Desk
 from proxy.admin.drain_desk import DrainDesk
 from proxy.admin.gate import Gate
 from proxy.admin.payloads import Reloaded
+from proxy.telemetry import Telemetry
 from proxy.upstream import Preflight
 
 Reload = Callable[[], Awaitable[Reloaded]]
@@ -26,3 +27,4 @@ EXPOSE: web.AppKey[Expose] = web.AppKey("expose")
 PREFLIGHT = web.AppKey("preflight", Preflight)
 TRAIL = web.AppKey("trail", AuditTrail)
 RELOAD: web.AppKey[Reload] = web.AppKey("reload")
+TELEMETRY = web.AppKey("telemetry", Telemetry)

@@ -186,9 +186,10 @@ class _Transport(asyncio.Transport):
             self._response.is_complete = self._response.has_begun
 
     def abort(self) -> None:
-        """Break the answer off."""
+        """Break the answer off, and the client's connection with it."""
         self.closed.set()
         self.readable.set()
+        self._response.abort()
 
     def pause_reading(self) -> None:
         """Hold back the rest of the body."""

@@ -169,6 +169,10 @@ class Response:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
+    def abort(self) -> None:
+        """Close the connection with whatever is not sent yet: the client doesn't take it."""
+        self._transport.abort()
+
     def settle(self) -> bool:
         """Settle whether another request may follow on the connection: `stays_open`."""
         # A body that is still coming would have to be read before another request can be.

@@ -18,15 +18,16 @@ class Attempts:
     Args:
         upstream: the connections to the providers.
         health: how the endpoints are.
+        alarms: what an operator has to look at.
     """
 
-    def __init__(self, upstream: Upstream, health: Health) -> None:
+    def __init__(self, upstream: Upstream, health: Health, alarms: Alarms) -> None:
         self.upstream = upstream
         self.health = health
         # By provider: a route can only name one that is configured.
         self.budgets: defaultdict[str, RetryBudget] = defaultdict(RetryBudget)
         self.delays = HedgeDelays()
-        self.alarms = Alarms()
+        self.alarms = alarms
 
 
 class Targets:

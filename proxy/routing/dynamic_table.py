@@ -67,6 +67,11 @@ class DynamicRoutingTable:
         """The table's version: grows by one with each accepted change."""
         return self._revision
 
+    @property
+    def dynamic_count(self) -> int:
+        """How many dynamic routes there are."""
+        return len(self._routes)
+
     # What requests ask for.
 
     async def route(self, model: str) -> RoutingTarget:

@@ -1,9 +1,13 @@
 """What happened: one record per request, and the access log, the metrics and the spans made of it."""
 
 from proxy.telemetry.alarms import Alarms
+from proxy.telemetry.events import EventKind, of_change
+from proxy.telemetry.feed import Feed, SlowListenerError, Wish
 from proxy.telemetry.log import logging_to_stderr
 from proxy.telemetry.outcome import STALL_S, Attempt, Ending, Outcome
 from proxy.telemetry.readings import Readings
+from proxy.telemetry.recent import RequestFilter
+from proxy.telemetry.request_view import RequestView, view_of
 from proxy.telemetry.telemetry import Telemetry
 from proxy.telemetry.trace import RequestSpan
 from proxy.telemetry.tracer import Tracer, TracingError
@@ -13,11 +17,19 @@ __all__ = [
     "Alarms",
     "Attempt",
     "Ending",
+    "EventKind",
+    "Feed",
     "Outcome",
     "Readings",
+    "RequestFilter",
     "RequestSpan",
+    "RequestView",
+    "SlowListenerError",
     "Telemetry",
     "Tracer",
     "TracingError",
+    "Wish",
     "logging_to_stderr",
+    "of_change",
+    "view_of",
 ]

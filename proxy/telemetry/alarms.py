@@ -14,10 +14,14 @@ class Alarms:
     """Log lines that are repeated once a minute at most, each subject for itself.
 
     Args:
+        heard: told of each as well, its subject and the message.
         clock: seconds, never going back.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, heard: Callable[[str, str], None] = lambda *_: None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._heard = heard
         self._clock = clock
         self._said_at: dict[str, float] = {}
 
@@ -30,3 +34,4 @@ class Alarms:
             self._said_at.clear()
         self._said_at[subject] = now
         _log.error("ALARM: %s %s", subject, message)
+        self._heard(subject, message)

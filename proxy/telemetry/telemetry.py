@@ -1,9 +1,12 @@
 """Where the records of all requests go, and what is told of them."""
 
 import asyncio
+import time
 
 from proxy.config import AccessLog, Current
 from proxy.telemetry.access_log import write_line
+from proxy.telemetry.feed import Feed
+from proxy.telemetry.live import Meter
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.outcome import Outcome
 from proxy.telemetry.readings import Readings
@@ -24,6 +27,8 @@ class Telemetry:
     Attributes:
         recent: the records of the latest requests.
         under_way: the requests that are not over.
+        feed: tells of what happens; it is run by whoever builds the program.
+        started: when it began, by the monotonic clock.
     """
 
     def __init__(self, current: Current, readings: Readings, tracer: Tracer | None = None) -> None:
@@ -33,6 +38,8 @@ class Telemetry:
         self._metrics = Metrics()
         self.recent = Recent()
         self.under_way = UnderWay(self._metrics.under_way)
+        self.feed = Feed(self.recent, self._meter, readings.revision)
+        self.started = time.monotonic()
 
     def begin(self, client: str, method: str, path: str, head: Head | None = None) -> Outcome:
         """The record of a request that begins now; it must be given to `record`, in a `finally`.
@@ -62,6 +69,19 @@ class Telemetry:
             outcome.span = None
             for attempt in outcome.attempts:
                 attempt.span = None
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+        return len(self._metrics.under_way)
+
+    @property
+    def version(self) -> str:
+        """The program's."""
+        return self._readings.version
+
+    def _meter(self) -> Meter:
+        return Meter(self._metrics, self.recent, self._readings.endpoints)
 
     async def exposition(self) -> bytes:
         """All metrics in Prometheus' text format, written in a thread: there may be many."""

@@ -1,0 +1,143 @@
+"""What goes on, as an operator sees it: how the proxy is, the latest requests, and events as they happen."""
+
+import re
+import time
+
+import msgspec
+from aiohttp import hdrs, web
+
+from proxy.admin.answers import answer
+from proxy.admin.keys import DESK, TELEMETRY
+from proxy.admin.queries import flag, number
+from proxy.errors import InvalidRequestError
+from proxy.telemetry import EventKind, RequestFilter, RequestView, SlowListenerError, Telemetry, Wish, view_of
+
+_MOST_REQUESTS = 1000
+_USUAL_REQUESTS = 100
+_FILTERS = frozenset({"model", "provider", "status", "failed"})
+_STATUS = re.compile(r"[0-5]xx|\d{1,3}", re.ASCII)
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How the proxy is.
+
+    Attributes:
+        store: where dynamic routes live.
+        requests_per_s, error_share: of the requests that ended within the last `window_s` seconds: a minute, or less
+            where there were too many to be kept, or the proxy has not run for so long.
+        dynamic_routes: how many models have one.
+        drained: the providers that are.
+        words: what isn't as usual, in a sentence.
+    """
+
+    version: str
+    revision: int
+    uptime_s: float
+    store: str = "memory"
+    requests_per_s: float
+    error_share: float | None
+    window_s: float
+    in_flight: int
+    dynamic_routes: int
+    drained: tuple[str, ...]
+    out_of_service: tuple[str, ...]
+    words: str
+
+
+class RequestList(msgspec.Struct, frozen=True):
+    """The latest requests that were asked for, newest first."""
+
+    requests: tuple[RequestView, ...]
+
+
+def add_live(admin: web.Application, telemetry: Telemetry) -> None:
+    """Let the admin application show what goes on."""
+    admin[TELEMETRY] = telemetry
+    admin.router.add_get("/status", status)
+    admin.router.add_get("/requests", list_requests)
+    admin.router.add_get("/events", events, allow_head=False)
+
+
+async def status(request: web.Request) -> web.Response:
+    """`GET /status`: how the proxy is."""
+    telemetry, desk = request.app[TELEMETRY], request.app[DESK]
+    pace = telemetry.recent.pace()
+    routes, drained, out = desk.dynamic_count, desk.drained, desk.out_of_service
+    return answer(
+        Status(
+            version=telemetry.version,
+            revision=desk.revision,
+            uptime_s=round(time.monotonic() - telemetry.started, 1),
+            requests_per_s=pace.requests_per_s,
+            error_share=pace.error_share,
+            window_s=pace.window_s,
+            in_flight=telemetry.in_flight,
+            dynamic_routes=routes,
+            drained=drained,
+            out_of_service=out,
+            words=_words(routes, len(drained), len(out)),
+        )
+    )
+
+
+async def list_requests(request: web.Request) -> web.Response:
+    """`GET /requests?limit=&model=&provider=&status=&failed=`: the latest that are over, newest first."""
+    _refuse_unknown(request, _FILTERS | {"limit"})
+    limit = number(request, "limit", _USUAL_REQUESTS, _MOST_REQUESTS)
+    latest = request.app[TELEMETRY].recent.newest(_filter(request), limit)
+    return answer(RequestList(tuple(map(view_of, latest))))
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """`GET /events?kinds=`: what happens, as server-sent events; `Last-Event-ID` goes on where a stream broke off."""
+    _refuse_unknown(request, _FILTERS | {"kinds", "last_event_id"})
+    wish = Wish(_kinds(request), _filter(request)) if "kinds" in request.query else Wish(requests=_filter(request))
+    # A page that has just been made names the event up to which it knows everything.
+    last_id = request.headers.get("Last-Event-ID") or request.query.get("last_event_id", "")
+    response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"})
+    with request.app[TELEMETRY].feed.listen(wish, last_id) as listener:
+        await response.prepare(request)
+        try:
+            await listener.run(response.write)
+        except SlowListenerError:
+            # An end would say that all is told.
+            if request.transport is not None:
+                request.transport.abort()
+    return response
+
+
+def _refuse_unknown(request: web.Request, known: frozenset[str]) -> None:
+    """A filter that is not applied would show what wasn't asked for."""
+    if unknown := sorted(request.query.keys() - known):
+        message = f"Unknown parameter `{unknown[0][:80]}`: expected some of {', '.join(sorted(known))}."
+        raise InvalidRequestError(message)
+
+
+def _filter(request: web.Request) -> RequestFilter:
+    query = request.query
+    wanted = query.get("status")
+    if wanted is not None and not _STATUS.fullmatch(wanted):
+        raise InvalidRequestError("status: expected a status such as 503, or a class of them such as 5xx.")
+    failed = flag(request, "failed") if "failed" in query else None
+    return RequestFilter(query.get("model"), query.get("provider"), wanted, failed)
+
+
+def _kinds(request: web.Request) -> frozenset[EventKind]:
+    names = request.query.get("kinds", "").split(",")
+    try:
+        return frozenset(map(EventKind, names))
+    except ValueError:
+        raise InvalidRequestError(f"kinds: expected some of {', '.join(EventKind)}, with commas between.") from None
+
+
+def _words(routes: int, drained: int, out_of_service: int) -> str:
+    said = [
+        f"{count} {one if count == 1 else many}"
+        for count, one, many in (
+            (routes, "route swapped", "routes swapped"),
+            (drained, "provider drained", "providers drained"),
+            (out_of_service, "endpoint out of service", "endpoints out of service"),
+        )
+        if count
+    ]
+    return ", ".join(said) or "No route is swapped, no provider drained, no endpoint out of service"
