@@ -17,8 +17,8 @@ from proxy.config import Address, Current, Settings
 from proxy.gateway import Application, Attempts, Discovery, Gateway, Handler, Listener
 from proxy.reload import Load, Reloader
 from proxy.routing import Change, ConfigRoutingTable, Drains, DynamicRoutingTable
-from proxy.telemetry import Alarms, EventKind, Readings, Telemetry, Tracer, TracingError, logging_to_stderr, of_change
-from proxy.upstream import Health, Preflight, Prober, Upstream
+from proxy.telemetry import Alarms, EventKind, Readings, Telemetry, Tracer, TracingError, logging_to_stderr
+from proxy.upstream import Health, HealthChange, Preflight, Prober, Upstream
 
 _ADMIN = "/admin"
 _METRICS = "/metrics"
@@ -56,23 +56,26 @@ class Proxy:
             )
             raise StartError(message)
         self._upstream = Upstream(settings.providers)
-        self._health = Health(lambda change: self._telemetry.feed.publish(EventKind.BREAKER, change._asdict()))
+        self._health = Health(self._tell_health)
         self._preflight = Preflight(self._upstream)
         drains = Drains(self._health)
         config_table = ConfigRoutingTable(settings.providers, settings.models, conditions=drains)
         self.table = DynamicRoutingTable(config_table, drains)
         self.table.subscribe(self._warm)
         self._reloader = Reloader(load, self._current, self.table, config_table, self._upstream, self._health)
+        self._attempts = Attempts(self._upstream, self._health, Alarms(self._tell_alarm))
         readings = Readings(
-            __version__, lambda: self.table.revision, self._routed, self._upstream.pools, self._health.endpoints
+            version=__version__,
+            revision=lambda: self.table.revision,
+            routed=self._routed,
+            pools=self._upstream.pools,
+            endpoints=self._health.endpoints,
+            limits=self._upstream.limits,
+            budgets=self._attempts.budgets_left,
         )
         self._tracer = _tracer(settings)
         self._telemetry = Telemetry(self._current, readings, self._tracer)
-        feed = self._telemetry.feed
-        self.table.subscribe(lambda change: feed.publish(EventKind.CHANGE, of_change(change)))
-        self._alarms = Alarms(
-            lambda subject, said: feed.publish(EventKind.ALARM, {"subject": subject, "message": said})
-        )
+        self.table.subscribe(self._telemetry.changed)
         self._is_stopping = False
         self._stack = AsyncExitStack()
         self._listeners: list[Listener] = []
@@ -105,7 +108,7 @@ class Proxy:
                 self.admin_address = await self._listen(stack, settings.admin.listen, desk.handle)
             gateway = Gateway(
                 self.table,
-                Attempts(self._upstream, self._health, self._alarms),
+                self._attempts,
                 self._current,
                 application,
                 self._telemetry,
@@ -159,6 +162,12 @@ class Proxy:
         routes = [edit.after for edit in change.routes if edit.after is not None]
         for provider in {endpoint.provider for route in routes for endpoint in route.endpoints}:
             self._upstream.warm(provider)
+
+    def _tell_health(self, change: HealthChange) -> None:
+        self._telemetry.feed.publish(EventKind.BREAKER, change._asdict())
+
+    def _tell_alarm(self, subject: str, message: str) -> None:
+        self._telemetry.feed.publish(EventKind.ALARM, {"subject": subject, "message": message})
 
     def _routed(self) -> list[tuple[str, str]]:
         """Every endpoint that a route leads to: provider and model id."""

@@ -29,6 +29,10 @@ class Attempts:
         self.delays = HedgeDelays()
         self.alarms = alarms
 
+    def budgets_left(self) -> list[tuple[str, float]]:
+        """How many further attempts each provider's failures may cost now."""
+        return [(provider, budget.left) for provider, budget in list(self.budgets.items())]
+
 
 class Targets:
     """One resolution's targets.

@@ -1,7 +1,7 @@
 """What happened: one record per request, and the access log, the metrics and the spans made of it."""
 
 from proxy.telemetry.alarms import Alarms
-from proxy.telemetry.events import EventKind, of_change
+from proxy.telemetry.events import EventKind
 from proxy.telemetry.feed import Feed, SlowListenerError, Wish
 from proxy.telemetry.log import logging_to_stderr
 from proxy.telemetry.outcome import STALL_S, Attempt, Ending, Outcome
@@ -30,6 +30,5 @@ __all__ = [
     "TracingError",
     "Wish",
     "logging_to_stderr",
-    "of_change",
     "view_of",
 ]

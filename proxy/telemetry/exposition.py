@@ -40,11 +40,14 @@ class _Collector(Collector):
         yield from self._attempts()
         yield from self._connections()
         yield from self._health()
+        yield from self._limits()
         revision = self._readings.revision()
         yield _gauge("pointsman_table_revision", "Version of the routing table.", revision)
         swaps = CounterMetricFamily("pointsman_swaps", "Accepted changes of the routing table while it was in use.")
         swaps.add_metric([], revision)
         yield swaps
+        changes = {(action,): count for action, count in list(self._metrics.changes.items())}
+        yield _counter("pointsman_changes", "Accepted changes, by what was done.", ("action",), changes.items())
         build = GaugeMetricFamily("pointsman_build_info", "The program's version; always 1.", labels=["version"])
         build.add_metric([self._readings.version], 1)
         yield build
@@ -161,6 +164,29 @@ class _Collector(Collector):
             attempts.add_metric(labels, in_flight[labels])
         yield states
         yield attempts
+
+    def _limits(self) -> Iterator[Metric]:
+        labels = ["provider", "model_id"]
+        in_use = GaugeMetricFamily("pointsman_concurrency_in_use", "Places that are taken.", labels=labels)
+        waiting = GaugeMetricFamily("pointsman_concurrency_waiting", "Requests that wait for a place.", labels=labels)
+        refused = CounterMetricFamily("pointsman_concurrency_refused", "Requests that got no place.", labels=labels)
+        # Of what was configured anew meanwhile there are two for a while.
+        sums: dict[str, list[int]] = {}
+        for who, limit in self._readings.limits():
+            seen = sums.get(who, [0, 0, 0])
+            sums[who] = [seen[0] + limit.in_use, seen[1] + limit.waiting, seen[2] + limit.refused]
+        for who, (taken, queued, turned_away) in sums.items():
+            provider, _, model_id = who.partition(":")
+            in_use.add_metric([provider, model_id], taken)
+            waiting.add_metric([provider, model_id], queued)
+            refused.add_metric([provider, model_id], turned_away)
+        yield from (in_use, waiting, refused)
+        budgets = GaugeMetricFamily(
+            "pointsman_retry_budget", "Attempts that a provider's failures may cost now.", labels=["provider"]
+        )
+        for provider, left in self._readings.budgets():
+            budgets.add_metric([provider], left)
+        yield budgets
 
 
 def _endpoint(target: RoutingTarget) -> tuple[str, str]:

@@ -6,6 +6,7 @@ counted under one name, and beyond a limit everything is.
 """
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -141,11 +142,13 @@ class Metrics:
         endpoints: attempts by target.
         durations: in seconds, by model and provider.
         errors: failed requests by model, provider and cause.
+        changes: accepted changes of the routing table, by what was done.
         failovers: by model, and the targets from and to which they went.
     """
 
     def __init__(self) -> None:
         self.under_way: set[Outcome] = set()
+        self.changes: Counter[str] = Counter()
         self._over: list[Outcome] = []
         self.endpoints: Cells[RoutingTarget, EndpointCell] = Cells(lambda _: EndpointCell(), _OTHER_TARGET)
         self.durations: Cells[tuple[str, str], Histogram] = Cells(lambda _: Histogram(), (OTHER, OTHER))

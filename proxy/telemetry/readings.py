@@ -32,6 +32,25 @@ class PoolReading(Protocol):
         ...
 
 
+class LimitReading(Protocol):
+    """The places at a provider or endpoint that has only so many."""
+
+    @property
+    def in_use(self) -> int:
+        """Places that are taken."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for one."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """Requests that got none."""
+        ...
+
+
 class EndpointReading(Protocol):
     """One endpoint's health."""
 
@@ -66,6 +85,8 @@ class Readings:
         routed: provider and model id of each endpoint that a route leads to.
         pools: provider, protocol and connections of each origin.
         endpoints: the health of each endpoint that has been asked.
+        limits: the places at each provider, by its name, and endpoint, `provider:model_id`, that has only so many.
+        budgets: how many further attempts each provider's failures may cost now.
     """
 
     version: str
@@ -73,3 +94,5 @@ class Readings:
     routed: Callable[[], Iterable[tuple[str, str]]]
     pools: Callable[[], Iterable[tuple[str, str, PoolReading]]]
     endpoints: Callable[[], Iterable[EndpointReading]]
+    limits: Callable[[], Iterable[tuple[str, LimitReading]]]
+    budgets: Callable[[], Iterable[tuple[str, float]]]

@@ -4,7 +4,9 @@ import asyncio
 import time
 
 from proxy.config import AccessLog, Current
+from proxy.routing import Change
 from proxy.telemetry.access_log import write_line
+from proxy.telemetry.events import EventKind, of_change
 from proxy.telemetry.feed import Feed
 from proxy.telemetry.live import Meter
 from proxy.telemetry.metrics import Metrics
@@ -69,6 +71,11 @@ class Telemetry:
             outcome.span = None
             for attempt in outcome.attempts:
                 attempt.span = None
+
+    def changed(self, change: Change) -> None:
+        """Take in a change of the routing table."""
+        self._metrics.changes[change.cause.action] += 1
+        self.feed.publish(EventKind.CHANGE, of_change(change))
 
     @property
     def in_flight(self) -> int:

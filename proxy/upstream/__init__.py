@@ -4,7 +4,7 @@ from proxy.upstream.breaker import Ticket
 from proxy.upstream.budget import RetryBudget
 from proxy.upstream.client import Answer, TlsContexts, Upstream
 from proxy.upstream.concurrency import ConcurrencyLimit
-from proxy.upstream.health import EndpointHealth, Health
+from proxy.upstream.health import EndpointHealth, Health, HealthChange
 from proxy.upstream.origin import RequestTemplate
 from proxy.upstream.preflight import Preflight, Trial
 from proxy.upstream.probe import Prober
@@ -15,6 +15,7 @@ __all__ = [
     "ConcurrencyLimit",
     "EndpointHealth",
     "Health",
+    "HealthChange",
     "Payload",
     "Preflight",
     "Prober",

@@ -186,6 +186,10 @@ class Upstream:
         """The connections of each provider in each of its protocols."""
         return [(name, protocol, origin.pool) for (name, protocol), origin in self._origins.items()]
 
+    def limits(self) -> list[tuple[str, ConcurrencyLimit]]:
+        """The places at each provider (by its name) and endpoint (`provider:model_id`) that has only so many."""
+        return [(who, limit) for (who, _), limit in list(self._limits.items())]
+
     def template(self, target: RoutingTarget, call: Call) -> RequestTemplate:
         """How requests of this kind go to this target; made once and kept, while it is in use.
 

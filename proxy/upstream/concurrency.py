@@ -20,9 +20,10 @@ class ConcurrencyLimit:
 
     Attributes:
         in_use: places that are taken.
+        refused: requests that got none.
     """
 
-    __slots__ = ("_places", "_settings", "_waiters", "_who", "in_use")
+    __slots__ = ("_places", "_settings", "_waiters", "_who", "in_use", "refused")
 
     def __init__(self, settings: Concurrency, who: str) -> None:
         self._settings = settings
@@ -30,6 +31,7 @@ class ConcurrencyLimit:
         self._who = who
         self._waiters: deque[asyncio.Future[None]] = deque()
         self.in_use = 0
+        self.refused = 0
 
     @property
     def waiting(self) -> int:
@@ -92,5 +94,6 @@ class ConcurrencyLimit:
         return f"all {self._places} are in use, and {len(self._waiters)} wait"
 
     def _busy(self, reason: str) -> UpstreamBusyError:
+        self.refused += 1
         provider = self._who.partition(":")[0]
         return UpstreamBusyError(reason, provider=provider, failure=Failure.BUSY)

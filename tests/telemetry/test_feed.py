@@ -291,7 +291,7 @@ async def test_a_slow_listener_is_cut_and_the_others_are_not(
             async with asyncio.timeout(10):
                 while len(proxy._telemetry.feed._listeners) > 1:  # noqa: ASYNC110 - no event tells
                     await asyncio.sleep(0.01)
-            proxy._alarms.ring("something", "has happened")
+            proxy._attempts.alarms.ring("something", "has happened")
             assert (await stream.next()).data["subject"] == "something"
         client.settimeout(10)
         received = await asyncio.to_thread(_read_all, client)

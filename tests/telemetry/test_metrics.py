@@ -109,8 +109,9 @@ async def test_a_swap_is_seen(
     proxy.table.add_route(DynamicRoute("fast", [RouteEndpoint("straw", "straw-large")]))
     after = await scrape(proxy)
 
-    for name in ("pointsman_table_revision", "pointsman_swaps_total"):
+    for name in ("pointsman_table_revision", "pointsman_swaps_total", "pointsman_changes_total"):
         assert after.total(name) == before.total(name) + 1
+    assert after.total("pointsman_changes_total", action="set") == 1
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/admin/metrics"])
@@ -161,6 +162,32 @@ async def test_a_request_under_way_is_in_flight(
         under_way = await scrape(proxy)
         assert under_way.total("pointsman_requests_in_flight") == 1
         assert under_way.total("pointsman_pool_connections", provider="straw", state="busy") == 1
+
+
+async def test_limits_and_budgets_are_told(
+    make_proxy: MakeProxy, make_straw: MakeStraw, http: aiohttp.ClientSession, scrape: ScrapeOf
+) -> None:
+    """Places that are taken, who got none, and what a provider's failures may cost."""
+    proxy = await make_proxy(
+        providers={
+            "straw": {
+                **provider_section(await make_straw(token_delay_s=0.5)),
+                "concurrency": {"requests": 1, "waiting": 0},
+            }
+        },
+        models={"fast": {"endpoints": [{"provider": "straw", "model_id": "straw-small"}]}},
+    )
+    body = {"model": "fast", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+    async with http.post(url(proxy, "/v1/chat/completions"), json=body) as answer:
+        await answer.content.readany()
+        assert await ask(http, proxy, "fast") == 429
+        scraped = await scrape(proxy)
+
+    place = {"provider": "straw", "model_id": ""}
+    assert scraped.total("pointsman_concurrency_in_use", **place) == 1
+    assert scraped.total("pointsman_concurrency_waiting", **place) == 0
+    assert scraped.total("pointsman_concurrency_refused_total", **place) == 1
+    assert scraped.total("pointsman_retry_budget", provider="straw") >= 10
 
 
 async def test_pauses_of_a_stream_are_counted(
