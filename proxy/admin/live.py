@@ -1,5 +1,6 @@
 """What goes on, as an operator sees it: how the proxy is, the latest requests, and events as they happen."""
 
+import asyncio
 import re
 import time
 
@@ -85,7 +86,9 @@ async def list_requests(request: web.Request) -> web.Response:
     _refuse_unknown(request, _FILTERS | {"limit"})
     limit = number(request, "limit", _USUAL_REQUESTS, _MOST_REQUESTS)
     latest = request.app[TELEMETRY].recent.newest(_filter(request), limit)
-    return answer(RequestList(tuple(map(view_of, latest))))
+    # Words for a thousand of them take a while.
+    views = await asyncio.to_thread(lambda: tuple(map(view_of, latest)))
+    return answer(RequestList(views))
 
 
 async def events(request: web.Request) -> web.StreamResponse:

@@ -149,9 +149,10 @@ class Feed:
             await self._is_read.wait()
             try:
                 meter = self._meter()
+                await meter.read()
                 while self._is_read.is_set():
                     await asyncio.sleep(EVERY_S)
-                    self.reading = sse(EventKind.READINGS, msgspec.json.encode(meter.read()))
+                    self.reading = sse(EventKind.READINGS, msgspec.json.encode(await meter.read()))
                     self.second += 1
                     for listener in self._listeners:
                         listener.wake()

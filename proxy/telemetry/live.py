@@ -4,6 +4,7 @@ Counts are exact: they are how much the metrics' cells have grown. Times to firs
 are kept (`recent.py`), so of the latest thousand at most. A request counts once it is over.
 """
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -137,11 +138,14 @@ class Meter:
         self._attempts: _Growth[RoutingTarget] = _Growth()
         self._at = clock()
         self._last: Outcome | None = None
-        self.read()
 
-    def read(self) -> LiveReading:
-        """What went on since the last time."""
+    async def read(self) -> LiveReading:
+        """What went on since the last time, gathered in a thread: there may be much. The first time, since ever."""
         self._metrics.settle()
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> LiveReading:
+        # Requests go on meanwhile: whatever grows is copied in one step before it is gone through.
         now = self._clock()
         window_s, self._at = max(now - self._at, 0.001), now
         total = _Row()
@@ -176,7 +180,7 @@ class Meter:
     def _add_counts(self, total: _Row, routes: defaultdict[str, _Row], endpoints: defaultdict[_Endpoint, _Row]) -> None:
         metrics = self._metrics
         for (model, target, _), (ended, tokens) in self._ways.of(
-            (key, _of_way(way)) for key, way in metrics.ways.items()
+            (key, _of_way(way)) for key, way in list(metrics.ways.items())
         ):
             for row in (total, routes[model]):
                 row.ended += ended
@@ -184,12 +188,12 @@ class Meter:
                 row.tokens += tokens
             if target is not None:
                 endpoints[_name(target)].tokens += tokens
-        errors = ((key, (count.value,)) for key, count in metrics.errors.items())
+        errors = ((key, (count.value,)) for key, count in list(metrics.errors.items()))
         for (model, _, _), (failed,) in self._errors.of(errors):
             for row in (total, routes[model]):
                 row.failed += failed
                 row.well -= failed
-        attempts = ((target, _of_endpoint(cell)) for target, cell in metrics.endpoints.items())
+        attempts = ((target, _of_endpoint(cell)) for target, cell in list(metrics.endpoints.items()))
         for target, (well, failed, abandoned) in self._attempts.of(attempts):
             row = endpoints[_name(target)]
             row.ended += well + failed + abandoned
@@ -199,21 +203,21 @@ class Meter:
     def _add_first_bytes(
         self, total: _Row, routes: defaultdict[str, _Row], endpoints: defaultdict[_Endpoint, _Row]
     ) -> None:
-        latest = self._recent.last
-        for outcome in self._recent.since(self._last):
+        fresh = self._recent.since(self._last)
+        self._last = fresh[0] if fresh else self._last
+        for outcome in fresh:
             if (first_byte_s := outcome.first_byte_s) is not None:
                 total.first_bytes_s.append(first_byte_s)
                 routes[_route(outcome)].first_bytes_s.append(first_byte_s)
             for attempt in outcome.attempts:
                 if attempt.first_byte_s is not None:
                     endpoints[_asked(outcome, attempt)].first_bytes_s.append(attempt.first_byte_s)
-        self._last = latest
 
     def _add_in_flight(
         self, total: _Row, routes: defaultdict[str, _Row], endpoints: defaultdict[_Endpoint, _Row]
     ) -> None:
         total.in_flight = len(self._metrics.under_way)
-        for outcome in self._metrics.under_way:
+        for outcome in list(self._metrics.under_way):
             if outcome.resolution is None:
                 continue
             routes[_route(outcome)].in_flight += 1

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice, takewhile
 
 import msgspec
@@ -76,9 +76,10 @@ class Recent:
         """The latest that are wanted, newest first."""
         return list(islice(filter(wanted.matches, reversed(self._outcomes)), limit))
 
-    def since(self, last: Outcome | None) -> Iterator[Outcome]:
+    def since(self, last: Outcome | None) -> list[Outcome]:
         """Those that came after the given one, newest first; all that are kept if it isn't any more."""
-        return takewhile(lambda outcome: outcome is not last, reversed(self._outcomes))
+        # Copied in one step: other threads may ask while requests end.
+        return list(takewhile(lambda outcome: outcome is not last, reversed(list(self._outcomes))))
 
     def pace(self) -> Pace:
         """How busy it is."""
