@@ -10,11 +10,11 @@ from tests.chaos.clients import MANNERS
 from tests.chaos.run import run
 
 # Kept on purpose: one for each endpoint, for each kind of request to each, for each way in which one can end, or of the
-# few latest requests.
+# few latest requests and events.
 KEPT = {
     *("Call", "RequestTemplate", "Head", "EndpointHealth", "Breaker", "RetryBudget", "ConcurrencyLimit"),
     *("EndpointCell", "WayCell", "Histogram", "Count"),
-    *("Outcome", "Attempt", "Resolution", "UsageWatch"),
+    *("Outcome", "Attempt", "Resolution", "UsageWatch", "Event"),
 }
 
 
