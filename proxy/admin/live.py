@@ -7,8 +7,10 @@ import time
 import msgspec
 from aiohttp import hdrs, web
 
+from proxy.admin.actor import Role
 from proxy.admin.answers import answer
 from proxy.admin.keys import DESK, TELEMETRY
+from proxy.admin.paths import Paths
 from proxy.admin.queries import flag, number
 from proxy.errors import InvalidRequestError
 from proxy.telemetry import EventKind, RequestFilter, RequestView, SlowListenerError, Telemetry, Wish, view_of
@@ -54,9 +56,10 @@ class RequestList(msgspec.Struct, frozen=True):
 def add_live(admin: web.Application, telemetry: Telemetry) -> None:
     """Let the admin application show what goes on."""
     admin[TELEMETRY] = telemetry
-    admin.router.add_get("/status", status)
-    admin.router.add_get("/requests", list_requests)
-    admin.router.add_get("/events", events, allow_head=False)
+    viewers = Paths(admin, Role.VIEWER)
+    viewers.add_get("/status", status)
+    viewers.add_get("/requests", list_requests)
+    viewers.add_get("/events", events)
 
 
 async def status(request: web.Request) -> web.Response:
@@ -98,6 +101,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     # A page that has just been made names the event up to which it knows everything.
     last_id = request.headers.get("Last-Event-ID") or request.query.get("last_event_id", "")
     response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"})
+    if request.method == hdrs.METH_HEAD:
+        return response
     with request.app[TELEMETRY].feed.listen(wish, last_id) as listener:
         await response.prepare(request)
         try:

@@ -9,6 +9,7 @@ then are; they are not kept.
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -29,6 +30,8 @@ REQUESTS_AT_ONCE = 20
 
 EVERY_S = 1.0
 HEARTBEAT_S = 15.0
+LONGEST_S = 600.0
+"""Of one stream. Who comes back shows anew that they may listen: a session ends, a token is taken back."""
 # How long a listener may take for one piece.
 _WRITE_S = 10.0
 _EVENTS_IN_PIECE = 100
@@ -195,15 +198,16 @@ class Listener:
             self._patience.reschedule(0.0)
 
     async def run(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Give it what it wants to be told, until the feed closes.
+        """Give it what it wants to be told, for `LONGEST_S` or until the feed closes.
 
         Args:
             write: gives it a piece, and waits until there is room for the next.
 
         Raises `SlowListenerError` if it takes too long for a piece, or is behind all that is kept.
         """
+        until = time.monotonic() + LONGEST_S
         await self._write(write, self._greeting)
-        while not self._is_over:
+        while not self._is_over and time.monotonic() < until:
             self._woken.clear()
             if piece := self._take():
                 await self._write(write, piece)

@@ -355,6 +355,27 @@ async def test_silence_is_filled(proxy: Proxy, http: aiohttp.ClientSession, monk
                 pass
 
 
+async def test_a_stream_ends_so_that_who_listens_is_asked_again(
+    proxy: Proxy, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is a proper one, after which the next stream goes on."""
+    monkeypatch.setattr(feed, "LONGEST_S", 0.05)
+    monkeypatch.setattr(feed, "HEARTBEAT_S", 0.02)
+    async with listening(http, proxy, kinds="change") as stream:
+        hello = await stream.next()
+        assert (await stream.rest()).replace(b": nothing new\n\n", b"") == b""
+    swap(proxy)
+    async with listening(http, proxy, hello.id) as stream:
+        assert (await stream.next("change")).data["revision"] == 1
+
+
+async def test_a_head_request_is_over_at_once(proxy: Proxy, http: aiohttp.ClientSession) -> None:
+    """It has no body to wait for."""
+    async with asyncio.timeout(5), http.head(url(proxy, "/admin/events")) as answer:
+        assert answer.status == 200
+        assert answer.content_type == "text/event-stream"
+
+
 @pytest.mark.parametrize("has_listener", [False, True], ids=["mounted", "own listener"])
 async def test_a_stop_ends_every_stream_at_once(
     make_straw: MakeStraw, http: aiohttp.ClientSession, *, has_listener: bool
