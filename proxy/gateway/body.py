@@ -15,7 +15,17 @@ from proxy.config import Server
 from proxy.errors import PayloadTooLargeError
 from proxy.gateway.request import Request
 from proxy.upstream import Payload
-from proxy.wire import Call, Document, ModelInBody, MultipartModel, affinity_key, boundary_of, find_model, splice_model
+from proxy.wire import (
+    Call,
+    Document,
+    Head,
+    ModelInBody,
+    MultipartModel,
+    affinity_key,
+    boundary_of,
+    find_model,
+    splice_model,
+)
 from proxy.wire.content_encoding import ContentDecoder
 
 _FORM_IN_MEMORY_BYTES = 1024 * 1024
@@ -35,8 +45,8 @@ class ModelRequest(Protocol):
         """The body with `model_id` in the place of the client's model name."""
         ...
 
-    def affinity(self) -> str:
-        """What the body says that it belongs together with; "" if nothing."""
+    def affinity(self, header: str | None) -> str:
+        """What tells which requests belong together: the header of that name, or else the body; "" if nothing."""
         ...
 
 
@@ -57,9 +67,9 @@ async def read_request(request: Request, call: Call, limits: Server) -> ModelReq
     else:
         body = await _read_whole(request, limits)
     if call.model is not None:
-        return BufferedBody(call.model, body, None)
+        return BufferedBody(call.model, request.head, body, None)
     found = find_model(body)
-    return BufferedBody(found.name, body, found)
+    return BufferedBody(found.name, request.head, body, found)
 
 
 class BufferedBody:
@@ -67,14 +77,16 @@ class BufferedBody:
 
     Args:
         model: the name that the client asked for.
+        head: what it came with.
         body: the bytes as the client sent them, decompressed.
         found: where the name stands in them; None if it stands in the URL.
     """
 
     can_hedge = True
 
-    def __init__(self, model: str, body: Document, found: ModelInBody | None) -> None:
+    def __init__(self, model: str, head: Head, body: Document, found: ModelInBody | None) -> None:
         self.model = model
+        self._head = head
         self._body = body
         self._found = found
 
@@ -85,9 +97,9 @@ class BufferedBody:
         pieces = splice_model(self._body, self._found, model_id)
         return Payload(pieces, sum(map(len, pieces)))
 
-    def affinity(self) -> str:
-        """What the body says that it belongs together with; "" if nothing."""
-        return affinity_key(self._body)
+    def affinity(self, header: str | None) -> str:
+        """See `ModelRequest`."""
+        return affinity_key(self._body) if header is None else self._head.field(header)
 
 
 class StreamedForm:
@@ -97,6 +109,7 @@ class StreamedForm:
 
     Args:
         model: the name that the client asked for.
+        head: what it came with.
         form: the parser, stopped right behind the value of `model`.
         before: the bytes before that value.
         rest: the pieces still to come.
@@ -106,9 +119,10 @@ class StreamedForm:
     can_hedge = False
 
     def __init__(
-        self, model: str, form: MultipartModel, before: "_Kept", rest: "_DecodedPieces", length: int | None
+        self, model: str, head: Head, form: MultipartModel, before: "_Kept", rest: "_DecodedPieces", length: int | None
     ) -> None:
         self.model = model
+        self._head = head
         self._form = form
         self._before = before
         self._after = _Kept()
@@ -126,7 +140,7 @@ class StreamedForm:
                 await before.add(form.feed(piece))
                 if form.name is not None:
                     length = None if b"content-encoding" in request.head.values else request.content_length
-                    return cls(form.name, form, before, pieces, length)
+                    return cls(form.name, request.head, form, before, pieces, length)
             form.close()
             raise AssertionError("a form without a model was closed")
         except BaseException:
@@ -139,9 +153,9 @@ class StreamedForm:
         length = None if self._length is None else self._length - self._form.value_length + len(value)
         return Payload(self._stream(value), length)
 
-    def affinity(self) -> str:
-        """A form says nothing of the kind."""
-        return ""
+    def affinity(self, header: str | None) -> str:
+        """See `ModelRequest`; a form says nothing of the kind."""
+        return "" if header is None else self._head.field(header)
 
     async def _stream(self, value: bytes) -> AsyncIterator[bytes]:
         async for piece in self._before.pieces():

@@ -1,7 +1,7 @@
 """One request's way to a provider, and the answer's way back."""
 
 from collections.abc import Awaitable
-from functools import lru_cache, partial
+from functools import lru_cache
 from urllib.parse import quote
 
 from proxy.config import Current
@@ -47,7 +47,7 @@ class Forwarder:
         body = await read_request(request, call, server)
         try:
             outcome.model = body.model
-            resolution = await self._table.resolve(body.model, partial(_affinity, request, body))
+            resolution = await self._table.resolve(body.model, body.affinity)
             outcome.resolution = resolution
             chain = _Posting(self._attempts, call, request.head, resolution, outcome, body)
             chain.waits_s = client_waits_s(request.head, server.deadline_header)
@@ -59,11 +59,6 @@ class Forwarder:
         finally:
             if isinstance(body, StreamedForm):
                 body.close()
-
-
-def _affinity(request: Request, body: ModelRequest, header: str | None) -> str:
-    """What tells which requests belong together: the route's header, or else the body."""
-    return body.affinity() if header is None else request.head.text(header.lower().encode())
 
 
 class _Posting(Chain):

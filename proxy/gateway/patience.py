@@ -10,7 +10,7 @@ from proxy.errors import Failure
 from proxy.wire import Head
 
 # Python's SDKs give httpx's read timeout, JavaScript's their own; both in seconds.
-_WAITS = (b"x-stainless-read-timeout", b"x-stainless-timeout")
+_WAITS = frozenset({b"x-stainless-read-timeout", b"x-stainless-timeout"})
 _RETRIES = b"x-stainless-retry-count"
 # Both SDKs try twice by default; who has done so much oftener is not helped by another try.
 _RETRIES_THAT_HELP = 4
@@ -30,10 +30,10 @@ def client_waits_s(head: Head, own_header: str | None) -> float:
     values = head.values
     if own_header is not None and (said := _number(values.get(own_header.lower().encode()))) is not None:
         return said
-    for name in _WAITS:
-        if (value := values.get(name)) is not None and (said := _number(value)) is not None:
-            return said
-    return math.inf
+    if _WAITS.isdisjoint(values):
+        return math.inf
+    waits = (_number(values.get(name)) for name in sorted(_WAITS))
+    return next((said for said in waits if said is not None), math.inf)
 
 
 def is_retry_worthwhile(failures: Iterable[Failure], head: Head) -> bool:

@@ -79,7 +79,7 @@ class _Handshake(Chain):
 
 def _affinity(request: Request, header: str | None) -> str:
     """What tells which requests belong together: the route's header; there is no body to go by."""
-    return "" if header is None else request.head.text(header.lower().encode())
+    return "" if header is None else request.head.field(header)
 
 
 async def _tunnel(request: Request, response: Response, answer: Answer, outcome: Outcome) -> None:

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from proxy.routing import RouteSource, RoutingTarget
 from proxy.telemetry.outcome import Attempt, Ending, Outcome
+from proxy.wire import UNCOUNTED
 
 UNKNOWN = "(unknown)"
 """The model of a request that has no route, whatever it asked for."""
@@ -170,33 +171,33 @@ class Metrics:
         over, self._over = self._over, []
         for outcome in over:
             self._count(outcome)
+            # Records are kept for a while; what the answer said is not.
+            outcome.usage = None
 
     def _count(self, outcome: Outcome) -> None:
         attempts, resolution, target = outcome.attempts, outcome.resolution, outcome.target
-        source = None if resolution is None else resolution.source
-        is_direct = source is _DIRECT
-        model = UNKNOWN if source is None else DIRECT if is_direct else outcome.model or UNKNOWN
-        if is_direct and target is not None:
-            target = _nameless(target)
+        model, is_direct = outcome.model or UNKNOWN, False
+        if resolution is None:
+            model = UNKNOWN
+        elif resolution.source is _DIRECT:
+            model, is_direct = DIRECT, True
+            target = target and _nameless(target)
         way = self.ways[model, target, outcome.status]
+        way.duration.observe(outcome.duration_s)
         if (ending := outcome.ending) is _COMPLETE:
             way.complete += 1
         else:
             way.endings[ending] = way.endings.get(ending, 0) + 1
-        way.duration.observe(outcome.duration_s)
-        if outcome.usage is not None:
-            tokens = outcome.tokens
+        if (tokens := outcome.tokens) is not UNCOUNTED:
             way.tokens_in += tokens.input or 0
             way.tokens_out += tokens.output or 0
-            # Records are kept for a while; what the answer said is not.
-            outcome.usage = None
         if (endpoint := way.endpoint) is not None:
             endpoint.stalls += outcome.stalls
             if len(attempts) == 1:
                 endpoint.count(attempts[0])
             else:
                 self._count_attempts(model, attempts, is_direct=is_direct)
-        if (ending is not _COMPLETE or outcome.status >= 400) and outcome.has_failed:
+        if (outcome.status >= 400 or ending is not _COMPLETE) and outcome.has_failed:
             self.errors[model, "" if target is None else target.provider_name, outcome.cause].value += 1
 
     def _count_attempts(self, model: str, attempts: list[Attempt], *, is_direct: bool) -> None:

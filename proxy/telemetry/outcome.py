@@ -6,16 +6,17 @@ from itertools import count
 from secrets import token_hex
 from typing import Protocol
 
+from msgspec import Struct, field
+
 from proxy.errors import Failure, ProxyError, WithdrawnError
 from proxy.routing import Resolution, RouteSource, RoutingTarget
 from proxy.telemetry.trace import AttemptSpan, RequestSpan
-from proxy.wire import Tokens, UsageWatch
+from proxy.wire import UNCOUNTED, Tokens, UsageWatch
 
 # Ids need to be unique, not secret: what differs between processes is drawn once.
 _PROCESS = token_hex(8)
 _numbers = count(1)
 _now = time.monotonic
-_NO_TOKENS = Tokens(None, None)
 
 STALL_S = 1.0
 """How long a stream pauses at least for it to count as a stall."""
@@ -43,10 +44,9 @@ class Stream(Protocol):
 
 
 _CUT = Ending.CUT
-_CLIENT_GONE = Ending.CLIENT_GONE
 
 
-class Attempt:
+class Attempt(Struct, eq=False):
     """One try at one target.
 
     Attributes:
@@ -60,17 +60,14 @@ class Attempt:
         span: its span, if requests are traced.
     """
 
-    __slots__ = ("duration_s", "failure", "first_byte_s", "reason", "span", "started", "status", "target")
-
-    def __init__(self, target: RoutingTarget) -> None:
-        self.target = target
-        self.started = _now()
-        self.first_byte_s: float | None = None
-        self.status = 0
-        self.failure: Failure | None = None
-        self.reason: str | None = None
-        self.duration_s: float | None = None
-        self.span: AttemptSpan | None = None
+    target: RoutingTarget
+    started: float = field(default_factory=_now)
+    first_byte_s: float | None = None
+    status: int = 0
+    failure: Failure | None = None
+    reason: str | None = None
+    duration_s: float | None = None
+    span: AttemptSpan | None = None
 
     def head_arrived(self, status: int) -> None:
         """Note the moment at which the head of the provider's answer was there."""
@@ -90,7 +87,7 @@ class Attempt:
             self.duration_s = _now() - self.started
 
 
-class Outcome:
+class Outcome(Struct, eq=False):
     """What is known of one request, and in the end what became of it.
 
     Attributes:
@@ -116,54 +113,28 @@ class Outcome:
         stream: what passes the answer on, while it does.
     """
 
-    __slots__ = (
-        "_number",
-        "_tokens",
-        "attempts",
-        "body_bytes",
-        "client",
-        "code",
-        "duration_s",
-        "ending",
-        "error",
-        "failure",
-        "is_panic",
-        "method",
-        "model",
-        "path",
-        "resolution",
-        "served_by",
-        "span",
-        "stalls",
-        "started",
-        "status",
-        "stream",
-        "usage",
-    )
-
-    def __init__(self, client: str, method: str, path: str) -> None:
-        self.client = client
-        self.method = method
-        self.path = path
-        self.started = _now()
-        self.duration_s = 0.0
-        self.model: str | None = None
-        self.resolution: Resolution | None = None
-        self.attempts: list[Attempt] = []
-        self.served_by: Attempt | None = None
-        self.is_panic = False
-        self.status = 0
-        self.body_bytes = 0
-        self.usage: UsageWatch | None = None
-        self.stalls = 0
-        self.ending = _CLIENT_GONE
-        self.failure: Failure | None = None
-        self.error: str | None = None
-        self.code: str | None = None
-        self.span: RequestSpan | None = None
-        self.stream: Stream | None = None
-        self._tokens: Tokens | None = None
-        self._number = 0
+    client: str
+    method: str
+    path: str
+    started: float = field(default_factory=_now)
+    duration_s: float = 0.0
+    model: str | None = None
+    resolution: Resolution | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    served_by: Attempt | None = None
+    is_panic: bool = False
+    status: int = 0
+    body_bytes: int = 0
+    usage: UsageWatch | None = None
+    stalls: int = 0
+    ending: Ending = Ending.CLIENT_GONE
+    failure: Failure | None = None
+    error: str | None = None
+    code: str | None = None
+    span: RequestSpan | None = None
+    stream: Stream | None = None
+    _tokens: Tokens | None = None
+    _number: int = 0
 
     def begin(self, target: RoutingTarget) -> Attempt:
         """A new attempt, which begins now."""
@@ -214,7 +185,7 @@ class Outcome:
     def tokens(self) -> Tokens:
         """What the answer says of its tokens; to be asked for once it is over."""
         if self._tokens is None:
-            self._tokens = _NO_TOKENS if self.usage is None else self.usage.tokens()
+            self._tokens = UNCOUNTED if self.usage is None else self.usage.tokens()
         return self._tokens
 
     @property

@@ -16,13 +16,14 @@ from proxy.wire.model_name import check_model_name
 from proxy.wire.multipart import MultipartModel, boundary_of
 from proxy.wire.refusal import asked_pause_s, says_prompt_too_long
 from proxy.wire.sse import BOUNDARY_BYTES, ends_event, error_event, has_plain_events
-from proxy.wire.usage import Tokens, UsageWatch
+from proxy.wire.usage import UNCOUNTED, Tokens, UsageWatch
 
 __all__ = [
     "BOUNDARY_BYTES",
     "HANDSHAKE",
     "NOT_FORWARDED",
     "NOT_RETURNED",
+    "UNCOUNTED",
     "Call",
     "ContentDecoder",
     "Document",

@@ -59,6 +59,10 @@ class Head:
         """A value as text, "" if there is none. Its bytes may be any; ISO-8859-1 has a character for each."""
         return self.values.get(name, b"").decode("latin-1")
 
+    def field(self, name: str) -> str:
+        """The same, by a name in any case."""
+        return self.text(name.lower().encode())
+
     def lines_without(self, dropped: frozenset[bytes]) -> bytes:
         """The fields as lines of a head, without those of the `dropped` names and those that `Connection` names."""
         # A client's head may come again and again, and then mostly goes to the same place.

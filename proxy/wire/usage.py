@@ -25,7 +25,8 @@ class Tokens(NamedTuple):
     output: int | None
 
 
-_UNKNOWN = Tokens(None, None)
+UNCOUNTED = Tokens(None, None)
+"""An answer that says nothing of its tokens."""
 
 
 class UsageWatch:
@@ -53,7 +54,7 @@ class UsageWatch:
     def tokens(self) -> Tokens:
         """What was counted so far; of several counts the last is the one that holds."""
         if self._last.rfind(_MARK) < 0:
-            return _UNKNOWN
+            return UNCOUNTED
         found_in, found_out = _counts(self._last)
         if (found_in is None or found_out is None) and self._first is not self._last:
             first_in, first_out = _counts(self._first)
