@@ -7,14 +7,14 @@ from aiohttp import web
 
 from proxy.config import Role
 
-__all__ = ["Actor", "Role", "actor_of", "known_actor", "let_in"]
+__all__ = ["Actor", "Role", "actor_of", "known_actor", "recognise"]
 
 
 _LONGEST_LINE = 1_000
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Somebody who was let in.
+    """Somebody who asks.
 
     Attributes:
         name: the name of the token that they gave, or `local` where none is needed.
@@ -37,16 +37,16 @@ class Actor(msgspec.Struct, frozen=True):
 _ACTOR = web.RequestKey("actor", Actor)
 
 
-def let_in(request: web.Request, actor: Actor) -> None:
-    """Note on a request whose it is: the guard's to say."""
+def recognise(request: web.Request, actor: Actor) -> None:
+    """Note on a request whose it is, whether or not they may ask it: the guard's to say."""
     request[_ACTOR] = actor
 
 
 def actor_of(request: web.Request) -> Actor:
-    """Whose request it is; raises `KeyError` for one that the guard didn't let in."""
+    """Whose request it is; raises `KeyError` for one of somebody unknown."""
     return request[_ACTOR]
 
 
 def known_actor(request: web.Request) -> Actor | None:
-    """The same, or None for one that the guard didn't let in."""
+    """The same, or None for somebody unknown."""
     return request.get(_ACTOR)

@@ -7,6 +7,7 @@ import asyncio
 import errno
 import logging
 import os
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -198,10 +199,13 @@ def _write(place: str, lines: bytes) -> None:
         _write_all(1, lines)
         _sync(1)
         return
-    # O_NONBLOCK: who names a pipe that nobody reads shall hear of it.
+    # O_NONBLOCK: a pipe, which may make whoever opens it wait, is refused like whatever else keeps nothing.
     file = os.open(place, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
-        size = os.fstat(file).st_size
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        size = status.st_size
         if size and os.pread(file, 1, size - 1) != b"\n":
             lines = b"\n" + lines  # a line that was broken off stays by itself
         _write_all(file, lines)

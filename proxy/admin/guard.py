@@ -8,7 +8,7 @@ its form's token, or from no page at all. A bearer token is proof enough: no bro
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from proxy.admin.actor import let_in
+from proxy.admin.actor import recognise
 from proxy.admin.gate import Gate, UnauthorizedError, Visitor
 from proxy.admin.origins import SAFE_METHODS, ForbiddenError, is_from_page, refuse_cross_site, require_host
 from proxy.admin.paths import RULES, Rule
@@ -32,13 +32,13 @@ def build_guard(gate: Gate) -> Middleware:
                 "and send that as `Authorization: Bearer TOKEN`."
             )
         visitor = gate.visitor(request)
+        if visitor.actor is not None:
+            recognise(request, visitor.actor)
         if not visitor.is_bearer:
             require_host(request, gate.hosts)
             refuse_cross_site(request)
         rule = request.app[RULES].get(request.match_info.route)
         _require_role(request, visitor, rule)
-        if visitor.actor is not None:
-            let_in(request, visitor.actor)
         if rule is not None and _must_prove_page(request, visitor, rule):
             await gate.forms.check(request, is_form=rule.is_form)
         return await handler(request)

@@ -12,6 +12,7 @@ from proxy.cli.check import check
 from proxy.cli.reload import reload
 from proxy.cli.routes import resolve, routes
 from proxy.cli.settings import CONFIG_FILE, listening_at, load, load_or_exit
+from proxy.cli.token import token
 from proxy.config import Address, Settings
 
 
@@ -67,5 +68,5 @@ def demo(listen: str) -> None:
     sys.exit(room.demo(str(address)))
 
 
-for command in (check, reload, routes, resolve):
+for command in (check, reload, routes, resolve, token):
     main.add_command(command)

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from proxy.cli import main
+from proxy.config import Role, hash_token, parse_settings
 
 GOOD = """\
 server: {listen: 127.0.0.1:0}
@@ -157,3 +158,26 @@ def test_help_comes_without_the_server() -> None:
         result = run(*command.split(), "--help")
         assert result.exit_code == 0
         assert "Usage: pointsman" in result.stdout
+
+
+def test_token_makes_what_the_config_file_takes() -> None:
+    """`token` prints a new token each time, and the entry with its hash, which opens the admin plane to it."""
+    result = run("token", "alice@example.com", "--role", "operator")
+    lines = result.stdout.splitlines()
+    made = lines[0].rpartition(" ")[2]
+    [entry] = parse_settings(f"admin:\n  tokens:\n{lines[-1]}\n", {}).admin.tokens
+
+    assert result.exit_code == 0
+    assert len(made) == 43
+    assert (entry.name, entry.role, entry.hash) == ("alice@example.com", Role.OPERATOR, hash_token(made))
+    again = json.loads(run("token", "null", "--json").stdout)
+    assert again["entry"] == {"name": "null", "role": "viewer", "hash": hash_token(again["token"])}
+    assert again["token"] != made
+
+
+@pytest.mark.parametrize("name", ["", "admin", "local", "two words", 'a"b', "a\nb", "x" * 65])
+def test_token_refuses_names_that_can_not_be(name: str) -> None:
+    """A name that the config file would refuse is refused at once."""
+    result = run("token", name)
+    assert result.exit_code == 2
+    assert "a name of at most 64" in result.stderr
