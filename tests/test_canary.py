@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from proxy.app import Proxy
-from proxy.config import describe_settings, load_settings
+from proxy.config import describe_settings, hash_token, load_settings
 from proxy.errors import ProxyError
 from tests.spy import ANSWERS, Spy
 from tests.telemetry.collector import Collector
@@ -21,6 +21,7 @@ from tests.telemetry.collector import Collector
 CLOSE = "Connection: close"
 CLIENT = "canary-client"
 ADMIN = "canary-admin"
+ALICE = "canary-alice"
 CREDENTIALS = (
     f"Authorization: Bearer {CLIENT}-bearer",
     f"x-api-key: {CLIENT}-x-api-key",
@@ -37,7 +38,10 @@ SECRETS = ("canary", LOGIN, b64encode(f"user:{ADMIN}".encode()).decode())
 
 CONFIG = """\
 server: {{listen: "127.0.0.1:0", access_log: {access_log}, shutdown_grace_s: 0, shutdown_idle_s: 0}}
-admin: {{token: canary-admin}}
+admin:
+  token: canary-admin
+  audit: {audit}
+  tokens: [{{name: alice, role: operator, hash: "{alice}"}}]
 tracing: {{endpoint: "{traces}", headers: {{x-token: canary-traces}}}}
 providers:
   sick: &usual
@@ -70,7 +74,7 @@ OWN = {
 """What may come to each provider or outgoing proxy, and does."""
 BAD_CONFIG = """\
 server: {listen: [canary-admin]}
-admin: {token: [canary-admin], tokn: canary-admin}
+admin: {token: [canary-admin], tokn: canary-admin, listen: canary-admin, tokens: [{name: a, role: canary-alice, hash: canary-alice}]}
 tracing: {endpoint: "http://user:canary-password@x/v1/traces?key=canary-traces", headers: {"x y": canary-traces}}
 providers:
   sick: {base_url: "http://user:canary-password@x/v1", api_key: {is: canary-key-sick}, api_kee: canary-key-sick}
@@ -90,12 +94,14 @@ class Sweep(logging.Handler):
     Attributes:
         heard: where, and what.
         errors: each that the proxy made.
+        secrets: what must not be heard.
     """
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.heard: list[tuple[str, str]] = []
         self.errors: list[BaseException] = []
+        self.secrets: tuple[str, ...] = SECRETS
 
     def emit(self, record: logging.LogRecord) -> None:
         self.hear(f"log {record.name}", f"{self.format(record)} {vars(record)}")
@@ -107,7 +113,7 @@ class Sweep(logging.Handler):
         """Where a secret was heard."""
         for error in self.errors:
             self.hear("error", "".join(traceback.format_exception(error)) + f"{error!r} {vars(error)}")
-        return [(where, what) for where, what in self.heard if any(secret in what for secret in SECRETS)]
+        return [(where, what) for where, what in self.heard if any(secret in what for secret in self.secrets)]
 
 
 @pytest.fixture
@@ -134,13 +140,17 @@ class Caller:
         self._proxy = proxy
         self._sweep = sweep
 
-    async def send(self, line: str, *lines: str, body: str | None = None) -> str:
-        """Send one request; gives its answer, head and all."""
+    def watch_for(self, *secrets: str) -> None:
+        """Count more as secrets."""
+        self._sweep.secrets += secrets
+
+    async def send(self, line: str, *lines: str, body: str | None = None, quietly: bool = False) -> str:
+        """Send one request; gives its answer, head and all, which nobody else hears if it is sent quietly."""
         length = [] if body is None else [f"Content-Length: {len(body)}"]
         head = "".join(f"{each}\r\n" for each in (f"{line} HTTP/1.1", "Host: localhost", *length, *lines))
-        return await self.send_raw(f"{head}\r\n{body or ''}")
+        return await self.send_raw(f"{head}\r\n{body or ''}", quietly=quietly)
 
-    async def send_raw(self, data: str) -> str:
+    async def send_raw(self, data: str, *, quietly: bool = False) -> str:
         """The same with bytes as they are."""
         reader, writer = await asyncio.open_connection(self._proxy.address.host, self._proxy.address.port)
         try:
@@ -149,7 +159,8 @@ class Caller:
                 answer = (await reader.read()).decode("latin-1")
         finally:
             writer.close()
-        self._sweep.hear(f"answer to {data.partition(CLOSE)[0]!r}", answer)
+        if not quietly:
+            self._sweep.hear(f"answer to {data.partition(CLOSE)[0]!r}", answer)
         return answer
 
     async def ask(self, model: str, fault: str, protocol: str = "openai") -> str:
@@ -188,7 +199,9 @@ async def test_no_secret_is_heard_of(access_log: str, sweep: Sweep, tmp_path: Pa
         places = {name: spy.address for name, spy in spies.items()}
         login = "http://user:canary-password@"
         traces = collector.endpoint
-        config = CONFIG.format(access_log=access_log, traces=traces, login=login, nobody=nobody, **places)
+        audit = tmp_path / "audit.jsonl"
+        own = {"login": login, "audit": audit, "alice": hash_token(ALICE)}
+        config = CONFIG.format(access_log=access_log, traces=traces, nobody=nobody, **own, **places)
         path.write_text(config)
         settings = load_settings(path, {})
         proxy = await stack.enter_async_context(Proxy(settings, lambda: load_settings(path, {})))
@@ -200,6 +213,8 @@ async def test_no_secret_is_heard_of(access_log: str, sweep: Sweep, tmp_path: Pa
             answer = await caller.administer("POST /admin/reload")
             assert answer.startswith("HTTP/1.1 200" if text == config else "HTTP/1.1 4"), answer
         await everything_an_operator_does(caller)
+        await everything_a_browser_does(caller)
+        sweep.hear("audit", audit.read_text())
         sweep.hear("repr", [settings, proxy, str(proxy), vars(proxy), describe_settings(settings)])
 
     sweep.hear("spans", collector.raw.decode("latin-1"))
@@ -252,3 +267,31 @@ async def everything_an_operator_does(caller: Caller) -> None:
             assert (await caller.administer(line, body, token))[9:12] == status, line
     await caller.administer("POST /admin/routes", '{"model": "new"}')
     await caller.administer("POST /admin/routes", "no JSON")
+    await caller.administer(f"GET /admin/routes?token={ADMIN}")
+    await caller.administer(f"POST /admin/routes?access_token={ADMIN}", route)
+
+
+async def everything_a_browser_does(caller: Caller) -> None:
+    """Log in, look at every page, change something, log out; the cookies are heard where they are set, and nowhere else."""
+    accept = "Accept: text/html"
+
+    async def ask(line: str, cookie: str, **fields: str) -> str:
+        form = "&".join(f"{name}={value}" for name, value in fields.items()) if fields else None
+        more = ("Content-Type: application/x-www-form-urlencoded",) if fields else ()
+        return await caller.send(line, accept, f"Cookie: {cookie}", *more, CLOSE, body=form, quietly=True)
+
+    page = await ask("GET /admin/login", "")
+    [visitor] = re.findall(r"set-cookie: (pointsman_visitor=[^;]+)", page, re.IGNORECASE)
+    [csrf] = set(re.findall(r'name="csrf" value="(\w+)"', page))
+    assert "401" in (await ask("POST /admin/login", visitor, token=f"{ALICE}-wrong", csrf=csrf))[:12]
+    answer = await ask("POST /admin/login", visitor, token=ALICE, csrf=csrf)
+    [session] = re.findall(r"set-cookie: (pointsman_session=[^;]+)", answer, re.IGNORECASE)
+    cookies = (visitor.partition("=")[2], session.partition("=")[2])
+    caller.watch_for(*cookies)
+    for path in ("/admin/", "/admin/?swap=chain", "/admin/routes", "/admin/history", "/admin/login", "/admin/nothing"):
+        page = await caller.send(f"GET {path}", accept, f"Cookie: {session}", CLOSE)
+        assert page[9:12] in {"200", "404"}, page
+    [csrf, *_] = re.findall(r'name="csrf" value="(\w+)"', page)
+    for path in ("/admin/remove", "/admin/logout", "/admin/logout"):
+        form = f"model=chain&csrf={csrf}"
+        await caller.send(f"POST {path}", accept, f"Cookie: {session}", CLOSE, body=form)

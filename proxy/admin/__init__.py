@@ -1,7 +1,8 @@
 """The admin plane: the routes that are in force, and the means to switch them, as an API and as a page.
 
-`app.py` wires, `guard.py` decides who may come in, `desk.py` does the work for the API (`api.py`) and the page
-(`pages.py`) alike, and `payloads.py` says once what travels.
+`app.py` wires. `guard.py` decides who may come in (`gate.py` knows who asks, `paths.py` what it takes), and `audit.py`
+writes down what they do. `desk.py` does the work for the API (`api.py`) and the page (`pages.py`) alike, and
+`payloads.py` says once what travels.
 """
 
 from proxy.admin.app import build_admin, build_metrics

@@ -78,6 +78,17 @@ models:
         ("admin: {token: [a]}", "p.yaml:1: admin.token: expected text (put it in quotes)"),
         ('admin: {token: "a\\nb"}', "p.yaml:1: admin.token: expected text without line breaks"),
         ("admin: {listen: 'h:99999'}", "p.yaml:1: admin.listen: expected HOST:PORT"),
+        (
+            "admin: {tokens: [{name: local, role: viewer, hash: 'sha256:x'}]}",
+            "p.yaml:1: admin.tokens[0].name: expected a name of at most 64 letters",
+        ),
+        (
+            "admin: {tokens: [{name: a, role: root}]}",
+            "p.yaml:1: admin.tokens[0].role: expected one of viewer, operator",
+        ),
+        ("admin: {tokens: [{name: a, role: viewer}]}", "p.yaml:1: admin.tokens[0]: `hash` is missing"),
+        ("admin: {hosts: ['http://a']}", "p.yaml:1: admin.hosts[0]: expected a host's name or address without a port"),
+        ("admin: {hosts: ['a:80']}", "p.yaml:1: admin.hosts[0]: expected a host's name or address without a port"),
         ("admin: {listen: '[:::::]:1'}", "p.yaml:1: admin.listen: expected HOST:PORT"),
         ("server: {client_idle_s: .nan}", "p.yaml:1: server.client_idle_s: expected a number > 0.0"),
         ("server: {client_idle_s: .inf}", "p.yaml:1: server.client_idle_s: expected a number <= 86400"),
@@ -179,3 +190,42 @@ def test_a_mapping_has_faults_too(mapping: Mapping[str, object]) -> None:
     """Without a file there are no lines, but paths."""
     with pytest.raises(ConfigError, match="<mapping>: "):
         settings_from(mapping)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "listen: s3cret",
+        "listen: [s3cret]",
+        "tokens: s3cret",
+        "tokens: [s3cret]",
+        "tokens: [{name: s3cret/token, role: viewer, hash: x}]",
+        "tokens: [{name: a, role: s3cret, hash: s3cret}]",
+        "tokens: [{name: a, role: viewer, hash: s3cret}]",
+        "hosts: s3cret",
+        "hosts: ['s3cret/']",
+        "secure_cookies: s3cret",
+        "audit: [s3cret]",
+    ],
+)
+def test_a_token_in_the_wrong_place_is_not_shown(wrong: str) -> None:
+    """Whatever stands below `admin` may be a token; a fault says what was expected, and no more."""
+    found = faults(f"admin:\n  {wrong}")
+
+    assert found
+    assert not any("s3cret" in fault for fault in found)
+
+
+@pytest.mark.parametrize(("other", "key"), [("name: a, hash", "name"), ("name: b, hash", "hash")])
+def test_tokens_are_told_apart(other: str, key: str) -> None:
+    """Of each name and each hash there is one, or nobody could say whose it is."""
+    hashes = [f"sha256:{'0' * 64}", f"sha256:{'0' * 64 if key == 'hash' else '1' * 64}"]
+    found = faults(
+        f"""\
+admin:
+  tokens:
+    - {{name: a, role: viewer, hash: "{hashes[0]}"}}
+    - {{{other}: "{hashes[1]}", role: admin}}
+"""
+    )
+    assert found == [f"p.yaml:4: admin.tokens[1].{key}: another token has the same {key}"]
