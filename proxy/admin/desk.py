@@ -4,17 +4,19 @@ The API and the page both work through the two, so that they can't come to diffe
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from proxy.admin.change_payloads import EndpointState, HistoryPage, LastChange, ProviderList, ProviderState, RouteDiff
 from proxy.admin.endpoints import NOTHING_KNOWN, EndpointReadings
-from proxy.admin.payloads import Explanation, RouteInForce, RouteList, ShadowedRoute
+from proxy.admin.payloads import Explanation, PassedOver, RouteInForce, RouteList, ShadowedRoute
 from proxy.admin.views import drain_state, end, logged, moment, unusual
 from proxy.config import Current
 from proxy.config.settings import Provider
 from proxy.errors import UnknownModelError
 from proxy.routing import DescribedTable, DynamicRoutingTable, RouteEdit, RouteSource, RouteView, asked_providers
 from proxy.routing.names import neighbours
+
+_DRAINED = "drained"
 
 
 class Desk:
@@ -91,6 +93,7 @@ class Desk:
     def resolve(self, model: str) -> Explanation:
         """The same, with the reason and the revision; raises `UnknownModelError`."""
         route = self.route(model)
+        passed_over = tuple(self._passed_over(route))
         return Explanation(
             model=route.model,
             strategy=route.strategy,
@@ -101,8 +104,9 @@ class Desk:
             expires_at=route.expires_at,
             protocol=route.protocol,
             shadowed=route.shadowed,
-            why=" ".join([_why(route), *self._why_around(route)]),
+            why=" ".join([_why(route), *self._why_around(route), *_why_not(route, passed_over)]),
             revision=self._table.revision,
+            passed_over=passed_over,
         )
 
     def history(self, limit: int, before: int | None = None, model: str | None = None) -> HistoryPage:
@@ -160,6 +164,16 @@ class Desk:
                 what = "there is no other way, so requests keep it" if name in asked else "requests avoid it"
                 yield f"Provider `{name}` is drained: {what if asked else 'requests are refused'}."
 
+    def _passed_over(self, route: RouteInForce) -> Iterator[PassedOver]:
+        """The route's endpoints that requests avoid now."""
+        drained = self._table.drains.by_provider
+        for endpoint in route.endpoints:
+            reading = self._readings.find(endpoint.provider, endpoint.model_id)
+            if endpoint.provider in drained:
+                yield PassedOver(endpoint.provider, endpoint.model_id, _DRAINED)
+            elif reading is not None and reading.trouble is not None:
+                yield PassedOver(endpoint.provider, endpoint.model_id, reading.trouble)
+
     def _in_force(self, view: RouteView) -> RouteInForce:
         return RouteInForce(
             model=view.model,
@@ -179,6 +193,15 @@ class Desk:
             return None
         below = inner.describe(view.model)
         return None if below is None else ShadowedRoute(below.strategy, below.endpoints)
+
+
+def _why_not(route: RouteInForce, passed_over: Sequence[PassedOver]) -> Iterator[str]:
+    """What there is to say of endpoints that are out of service by themselves."""
+    for each in passed_over:
+        if each.reason != _DRAINED:
+            yield f"`{each.provider}:{each.model_id}` is {each.reason}."
+    if len(passed_over) == len(route.endpoints) and any(each.reason != _DRAINED for each in passed_over):
+        yield "No endpoint is well, so the least bad of those that are not drained is tried all the same."
 
 
 def _why(route: RouteInForce) -> str:

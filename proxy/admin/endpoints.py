@@ -20,6 +20,11 @@ class EndpointReading(Protocol):
         """Its breaker's: `closed`, `open` or `half_open`."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why it isn't asked like others, in words; None if it is."""
+        ...
+
 
 class EndpointReadings(Protocol):
     """All of them."""

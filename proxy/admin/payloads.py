@@ -128,11 +128,24 @@ class RouteList(msgspec.Struct, frozen=True):
     next: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
+class PassedOver(msgspec.Struct, frozen=True):
+    """An endpoint of a route that requests avoid now, and why."""
+
+    provider: str
+    model_id: str
+    reason: str
+
+
 class Explanation(RouteInForce, frozen=True, kw_only=True):
-    """Where a request for a model would go now, and why, in one sentence."""
+    """Where a request for a model would go now, and why, in sentences.
+
+    `passed_over` are the endpoints that are drained or out of service. Where that leaves none, they are asked all the
+    same, unless they are drained by force.
+    """
 
     why: str
     revision: int
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 class PreflightDone(msgspec.Struct, frozen=True):

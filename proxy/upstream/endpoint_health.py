@@ -63,7 +63,17 @@ class EndpointHealth:
         in_flight: attempts that have begun and not ended.
     """
 
-    __slots__ = ("_breaker", "_changed", "_clock", "_first_byte_s", "_sampled_at", "in_flight", "model_id", "provider")
+    __slots__ = (
+        "_breaker",
+        "_changed",
+        "_clock",
+        "_first_byte_s",
+        "_reason",
+        "_sampled_at",
+        "in_flight",
+        "model_id",
+        "provider",
+    )
 
     def __init__(
         self,
@@ -80,12 +90,26 @@ class EndpointHealth:
         self._clock = clock
         self._breaker = Breaker(clock, chance)
         self._first_byte_s = 0.0
+        self._reason = ""
         self._sampled_at = clock()
 
     @property
     def state(self) -> BreakerState:
         """Whether it is asked."""
         return self._breaker.state
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it isn't asked like others, in words; None if it is."""
+        match self._breaker.state:
+            case BreakerState.CLOSED:
+                return None
+            case BreakerState.HALF_OPEN:
+                return "on trial, by one request at a time"
+            case BreakerState.OPEN if (left_s := self._breaker.open_until - self._clock()) > 0:
+                return f"left alone for another {left_s:.1f} s: {self._reason}"
+            case BreakerState.OPEN:
+                return f"due for a trial by the next request, after it was left alone: {self._reason}"
 
     @property
     def open_until(self) -> float:
@@ -183,5 +207,6 @@ class EndpointHealth:
     def _tell(self, before: BreakerState, reason: str) -> None:
         breaker = self._breaker
         if breaker.state is not before:
+            self._reason = reason
             open_s = breaker.open_until - self._clock() if breaker.state is BreakerState.OPEN else 0.0
             self._changed(self, HealthChange(self.provider, self.model_id, before, breaker.state, reason, open_s))

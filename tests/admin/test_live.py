@@ -215,3 +215,29 @@ async def test_the_status_says_in_words_what_is_not_as_usual(
     assert status["error_share"] == pytest.approx(5 / 6, abs=0.001)
     assert status["requests_per_s"] * status["window_s"] == pytest.approx(6, rel=0.2)
     assert status["uptime_s"] >= 0
+
+
+async def test_an_explanation_says_whom_requests_avoid_and_why(
+    make_proxy: MakeProxy, make_straw: MakeStraw, http: aiohttp.ClientSession, get: Get
+) -> None:
+    """A breaker that is open, for how long and since what; then a drain; and what happens where nobody is well."""
+    proxy = await two_providers(make_proxy, make_straw)
+    well = await get(proxy, "resolve", model="fast")
+    for _ in range(5):
+        assert await ask(http, proxy, "fast") == 200
+    sick = await get(proxy, "resolve", model="fast")
+    alone = await get(proxy, "resolve", model="gone:a")
+    proxy.table.apply(Draft(drains={"straw": Drain("straw")}), Cause(Action.DRAIN))
+    drained = await get(proxy, "resolve", model="fast")
+
+    assert well["passed_over"] == []
+    (passed_over,) = sick["passed_over"]
+    assert (passed_over["provider"], passed_over["model_id"]) == ("gone", "a")
+    assert passed_over["reason"].startswith("left alone for another ")
+    assert passed_over["reason"].endswith(" s: 5 failures in a row (connect)")
+    assert f"`gone:a` is {passed_over['reason'][:20]}" in sick["why"]
+    assert alone["why"].endswith(
+        "No endpoint is well, so the least bad of those that are not drained is tried all the same."
+    )
+    assert [each["reason"][:7] for each in drained["passed_over"]] == ["left al", "drained"]
+    assert "Provider `straw` is drained: requests avoid it." in drained["why"]
