@@ -1,18 +1,14 @@
 """What every answer of the admin plane has in common: its security headers, and the shape of a refusal."""
 
-from collections.abc import Mapping
-from functools import partial
-
-import aiohttp_jinja2
 import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from proxy.admin.actor import known_actor
 from proxy.admin.change_desk import StaleChangeError
 from proxy.admin.change_payloads import StaleAnswer
 from proxy.admin.gate import UnauthorizedError
-from proxy.admin.keys import DESK, GATE
+from proxy.admin.keys import DESK
+from proxy.admin.layout import render
 from proxy.admin.origins import is_from_elsewhere
 from proxy.admin.payloads import ErrorAnswer, ErrorDetail
 from proxy.errors import ProxyError
@@ -88,22 +84,6 @@ def refuse(request: web.Request, status: int, message: str) -> web.Response:
         return answer(ErrorAnswer(ErrorDetail(message)), status=status)
     title = _TITLES.get(status, "This request was refused")
     return render(request, "error.html", {"title": title, "message": message}, status=status)
-
-
-def render(request: web.Request, template: str, context: Mapping[str, object], *, status: int = 200) -> web.Response:
-    """A page. Beside the context, its template has `actor` (None for somebody unknown) and what proves a form its own.
-
-    Every form that is posted holds `{{ csrf_field() }}`; a script sends `csrf_token()` in the header `X-CSRF-Token`.
-    """
-    forms = request.app[GATE].forms
-    common = {
-        "actor": known_actor(request),
-        "csrf_field": partial(forms.field, request),
-        "csrf_token": partial(forms.token, request),
-    }
-    response = aiohttp_jinja2.render_template(template, request, {**common, **context}, status=status)
-    forms.mark_visitor(request, response)
-    return response
 
 
 def _to_login(request: web.Request) -> web.Response:

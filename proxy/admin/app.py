@@ -8,7 +8,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from proxy.admin import api, change_api, login, pages
+from proxy.admin import api, change_api, login
 from proxy.admin.actor import Role
 from proxy.admin.answers import add_security_headers, answer_errors
 from proxy.admin.audit import AuditTrail, build_witness
@@ -20,7 +20,22 @@ from proxy.admin.expiry import Expirer
 from proxy.admin.gate import Clock, Gate
 from proxy.admin.guard import build_guard
 from proxy.admin.idempotency import ANSWERS, Answers
-from proxy.admin.keys import CHANGE_DESK, DESK, DRAIN_DESK, EXPOSE, GATE, PREFLIGHT, RELOAD, TRAIL, Expose, Reload
+from proxy.admin.keys import (
+    CHANGE_DESK,
+    DESK,
+    DRAIN_DESK,
+    EXPOSE,
+    GATE,
+    OVERVIEW,
+    PREFLIGHT,
+    RELOAD,
+    TRAIL,
+    Expose,
+    Reload,
+)
+from proxy.admin.overview import Overview
+from proxy.admin.pages import add_pages, words
+from proxy.admin.pages.shares import shares
 from proxy.admin.paths import Paths
 from proxy.admin.preflight import preflight as try_endpoints
 from proxy.admin.static_files import StaticFiles
@@ -58,6 +73,7 @@ def build_admin(  # noqa: PLR0913 - it is wired to most of the program
     app[DESK] = desk = Desk(table, current, readings)
     app[CHANGE_DESK] = changes = ChangeDesk(desk, table, current, readings=readings, traffic=traffic, audit=app[TRAIL])
     app[DRAIN_DESK] = DrainDesk(changes, current)
+    app[OVERVIEW] = Overview(table, current)
     app[ANSWERS] = Answers()
     app.cleanup_ctx.append(_expiring)
     app[RELOAD] = reload
@@ -110,10 +126,7 @@ def _add_paths(app: web.Application) -> None:
     everybody.add_get("/static/{filename}", StaticFiles(_HERE / "static").answer, name="static")
     viewers.add_form("/logout", login.log_out, name="logout")
 
-    viewers.add_get("", pages.to_page)
-    viewers.add_get("/", pages.show, name="page")
-    operators.add_form("/set", pages.set_route, name="set")
-    operators.add_form("/remove", pages.remove_route, name="remove")
+    add_pages(viewers, operators)
 
     viewers.add_get("/routes", api.list_routes)
     operators.add_post("/routes", change_api.set_route)
@@ -143,5 +156,7 @@ def _load_templates(app: web.Application) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters.update(ago=words.ago, ahead=words.ahead, span=words.span)
+    environment.filters["shares"] = lambda route: shares(route.strategy, route.endpoints)
     for name in environment.list_templates():
         environment.get_template(name)

@@ -9,6 +9,7 @@ from proxy.admin.change_desk import ChangeDesk
 from proxy.admin.desk import Desk
 from proxy.admin.drain_desk import DrainDesk
 from proxy.admin.gate import Gate
+from proxy.admin.overview import Overview
 from proxy.admin.payloads import Reloaded
 from proxy.telemetry import Telemetry
 from proxy.upstream import Preflight
@@ -23,6 +24,7 @@ DESK = web.AppKey("desk", Desk)
 CHANGE_DESK = web.AppKey("change_desk", ChangeDesk)
 DRAIN_DESK = web.AppKey("drain_desk", DrainDesk)
 GATE = web.AppKey("gate", Gate)
+OVERVIEW = web.AppKey("overview", Overview)
 EXPOSE: web.AppKey[Expose] = web.AppKey("expose")
 PREFLIGHT = web.AppKey("preflight", Preflight)
 TRAIL = web.AppKey("trail", AuditTrail)

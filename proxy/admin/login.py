@@ -3,11 +3,12 @@
 from aiohttp import hdrs, web
 
 from proxy.admin.actor import Actor, actor_of
-from proxy.admin.answers import lead_to, render
+from proxy.admin.answers import lead_to
 from proxy.admin.cookies import SESSION
 from proxy.admin.forms import read_form
 from proxy.admin.gate import TooManyGuessesError, UnauthorizedError
 from proxy.admin.keys import GATE, TRAIL
+from proxy.admin.layout import render
 
 
 async def show(request: web.Request) -> web.Response:

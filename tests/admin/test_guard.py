@@ -62,10 +62,12 @@ async def test_what_is_open_shows_nothing(start_admin: StartAdmin) -> None:
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])
 async def test_no_path_takes_less_than_its_role(start_admin: StartAdmin, table: DynamicRoutingTable, role: str) -> None:
-    """A viewer may ask nothing that changes something but to log out, an operator nothing that reloads."""
+    """A viewer may ask nothing that changes something but to log out and the theme, an operator nothing that reloads."""
     admin = await start_admin(TOKEN, someone=role)
     routes = every_route(admin)
-    may = {"/admin/logout"} if role == "viewer" else {path for _, path in routes} - {"/admin/reload"}
+    may = (
+        {"/admin/logout", "/admin/desk/theme"} if role == "viewer" else {path for _, path in routes} - {"/admin/reload"}
+    )
     for method, path in routes - OPEN:
         if method in {"GET", "HEAD"}:
             continue
@@ -133,7 +135,7 @@ async def test_browsers_are_led_to_the_login_page(start_admin: StartAdmin) -> No
     for method, path in (
         ("GET", "/admin/"),
         ("GET", "/admin/routes"),
-        ("POST", "/admin/set"),
+        ("POST", "/admin/desk/swap"),
         ("GET", "/admin/nothing"),
     ):
         async with admin.request(method, path, headers={"Accept": "text/html"}, allow_redirects=False) as response:
@@ -245,7 +247,7 @@ async def test_another_sites_page_changes_nothing(
     headers = {**headers, "X-CSRF-Token": csrf}
     async with admin.post("/admin/routes", json=ROUTE, headers=headers) as response:
         assert response.status == 403
-    async with admin.post("/admin/set", data={"model": "m", "csrf": csrf}, headers=headers) as response:
+    async with admin.post("/admin/desk/swap", data={"model": "m", "csrf": csrf}, headers=headers) as response:
         assert response.status == 403
     async with admin.delete("/admin/routes/fast", headers=headers) as response:
         assert response.status == 403
@@ -275,7 +277,7 @@ async def test_programs_change_routes_where_no_token_is_needed(admin: AdminClien
         assert response.status == 200
 
 
-@pytest.mark.parametrize("path", ["/admin/set", "/admin/remove", "/admin/logout", "/admin/login"])
+@pytest.mark.parametrize("path", ["/admin/desk/swap", "/admin/desk/revert", "/admin/logout", "/admin/login"])
 @pytest.mark.parametrize("token", ["", TOKEN])
 async def test_every_form_needs_its_token(
     start_admin: StartAdmin, table: DynamicRoutingTable, token: str, path: str

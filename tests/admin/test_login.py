@@ -160,7 +160,7 @@ async def test_a_session_ends_with_its_token(start_admin: StartAdmin, current: C
     demoted = replace(settings.admin, tokens=(replace(alice, role=Role.VIEWER),))
     current.settings = replace(settings, admin=demoted)
     fields = {"model": "fast", "csrf": await csrf_of(admin)}
-    async with admin.post("/admin/remove", data=fields, allow_redirects=False) as response:
+    async with admin.post("/admin/desk/revert", data=fields, allow_redirects=False) as response:
         assert response.status == 403
 
     current.settings = replace(settings, admin=Admin(Secret(TOKEN)))

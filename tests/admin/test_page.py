@@ -1,6 +1,6 @@
-"""The admin page as a browser without JavaScript uses it: what it shows, and what its forms do."""
+"""The admin pages as a browser without JavaScript uses them: what they show, and what their forms do."""
 
-from html.parser import HTMLParser
+import re
 
 import pytest
 
@@ -8,78 +8,10 @@ from proxy.config.settings import RouteOptions
 from proxy.errors import Failure
 from proxy.routing import DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteStrategy
 from tests.admin.conftest import AdminClient, csrf_of
+from tests.admin.reading import HTML, Fields, Page, get, press
 
-Fields = list[tuple[str, str]]
-
-
-class Page(HTMLParser):
-    """What a reader of the page finds: table rows, forms with their fields, links, alerts and all elements' names."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.rows: list[str] = []
-        self.forms: dict[str, list[Fields]] = {}
-        self.links: list[str] = []
-        self.tags: list[str] = []
-        self.text = ""
-        self._fields: Fields = []
-        self._select = ""
-        self._in_row = False
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        found = {name: value or "" for name, value in attrs}
-        match tag:
-            case "form":
-                self._fields = []
-                self.forms.setdefault(found["action"].partition("#")[0], []).append(self._fields)
-            case "input" if found["name"] != "csrf":
-                self._fields.append((found["name"], found.get("value", "")))
-            case "select":
-                self._select = found["name"]
-                self._fields.append((self._select, ""))
-            case "option" if "selected" in found:
-                self._fields.pop()
-                self._select_next = True
-            case "a":
-                self.links.append(found.get("href", ""))
-            case "tr":
-                self._in_row = True
-                self.rows.append("")
-
-    _select_next = False
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "tr":
-            self._in_row = False
-
-    def handle_data(self, data: str) -> None:
-        words = " ".join(data.split())
-        self.text += f" {words}" if words else ""
-        if self._in_row and words:
-            self.rows[-1] += f" {words}"
-        if self._select_next:
-            self._fields.append((self._select, words))
-            self._select_next = False
-
-    def row(self, model: str) -> str:
-        """The text of a model's row."""
-        [row] = [row for row in self.rows if row.strip().startswith(f"{model} ")]
-        return row
-
-
-async def get(admin: AdminClient, path: str = "/admin/") -> Page:
-    async with admin.get(path, headers={"Accept": "text/html"}) as response:
-        assert response.status == 200
-        return Page(await response.text())
-
-
-async def send(admin: AdminClient, action: str, fields: Fields) -> tuple[int, Page]:
-    """Send a form as a browser does, and follow where it leads."""
-    fields = [*fields, ("csrf", await csrf_of(admin))]
-    async with admin.post(action, data=fields, headers={"Accept": "text/html"}) as response:
-        return response.status, Page(await response.text())
+SWAP = "/admin/desk/swap"
+REVERT = "/admin/desk/revert"
 
 
 def endpoint(provider: str, model_id: str, weight: str = "") -> Fields:
@@ -87,7 +19,16 @@ def endpoint(provider: str, model_id: str, weight: str = "") -> Fields:
 
 
 def route_fields(model: str, *endpoints: Fields, strategy: str = "priority") -> Fields:
-    return [("model", model), ("strategy", strategy), *(field for fields in endpoints for field in fields)]
+    return [("model", model), *(field for fields in endpoints for field in fields), ("strategy", strategy)]
+
+
+async def swap(admin: AdminClient, fields: Fields) -> tuple[int, Page]:
+    """Review a route and confirm it, as somebody who fills the form in does."""
+    status, page = await press(admin, SWAP, fields, "do=review")
+    return (status, page) if status != 200 else await press(admin, SWAP, page.form(SWAP), "do=confirm")
+
+
+# What they show.
 
 
 async def test_page_shows_every_route_and_its_source(admin: AdminClient, table: DynamicRoutingTable) -> None:
@@ -95,11 +36,12 @@ async def test_page_shows_every_route_and_its_source(admin: AdminClient, table: 
     table.add_route(DynamicRoute("fast", [RouteEndpoint("beta", "beta-9")]))
     page = await get(admin)
 
-    assert "dynamic shadows config priority beta beta-9 Config underneath (priority) alpha alpha-1" in page.row("fast")
-    assert "config load_balance alpha alpha-2 beta beta-2" in page.row("spread")
-    assert "Revision 1 2 routes 1 dynamic, 1 shadowing config" in page.text
-    assert "Revert to config" in page.row("fast")
-    assert "Revert" not in page.row("spread")
+    fast = page.rows["fast"]
+    assert "dynamic shadows config priority beta beta-9 first Config underneath (priority) alpha alpha-1" in fast
+    assert "config load_balance alpha alpha-2 50 % beta beta-2 50 %" in page.rows["spread"]
+    assert "Revision 1 2 routes 1 route swapped" in page.text
+    assert "Revert" in fast
+    assert "Revert" not in page.rows["spread"]
 
 
 async def test_page_without_a_slash_leads_to_the_page(admin: AdminClient) -> None:
@@ -109,52 +51,142 @@ async def test_page_without_a_slash_leads_to_the_page(admin: AdminClient) -> Non
         assert response.headers["Location"] == "/admin/"
 
 
+@pytest.mark.parametrize(
+    ("strategy", "parts"),
+    [
+        ("priority", ("first", "fallback 1")),
+        ("weighted", ("75 %", "25 %")),
+        ("sticky", ("75 %", "25 %")),
+        ("load_balance", ("50 %", "50 %")),
+        ("least_latency", ("if quickest", "if quickest")),
+    ],
+)
+async def test_each_endpoint_tells_its_part(
+    admin: AdminClient, table: DynamicRoutingTable, strategy: str, parts: tuple[str, str]
+) -> None:
+    """What order and weights come to under a strategy stands beside each endpoint."""
+    endpoints = [RouteEndpoint("alpha", "a", 3), RouteEndpoint("beta", "b", 1)]
+    table.add_route(DynamicRoute("fast", endpoints, RouteStrategy(strategy)))
+
+    assert f"alpha a {parts[0]} beta b {parts[1]}" in (await get(admin)).rows["fast"]
+
+
+async def test_search_finds_models_whatever_their_case(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """`?q=` leaves the models whose names hold it; without any, the page says so and offers to make one."""
+    table.add_route(DynamicRoute("Very FAST", [RouteEndpoint("alpha", "a")]))
+    assert set((await get(admin, "/admin/?q=fast")).rows) - {""} == {"Very FAST", "fast"}
+
+    page = await get(admin, "/admin/?q=slow")
+    assert "No model's name holds slow ." in page.text
+    assert f"{SWAP}?model=slow" in page.links
+
+
+async def test_many_routes_come_a_page_at_a_time(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """All routes can be paged through in order, each once, and a search is kept on the way."""
+    for number in range(120):
+        table.add_route(DynamicRoute(f"m{number:03}", [RouteEndpoint("alpha", "a")]))
+    seen: list[str] = []
+    link: str | None = "/admin/?q=m"
+    while link:
+        page = await get(admin, link)
+        assert "of 120" in page.text
+        seen += [model for model in page.rows if model]
+        link = next((each for each in page.links if f"after={seen[-1]}" in each), None)
+    assert seen == [f"m{number:03}" for number in range(120)]
+
+
+async def test_a_page_behind_the_last_route_leads_back(admin: AdminClient) -> None:
+    """Where routes have gone meanwhile, a page that is now empty says so."""
+    page = await get(admin, "/admin/?after=zzz")
+    assert "There are no routes behind zzz" in page.text
+    assert any(link.startswith("/admin/?q=") for link in page.links)
+
+
+async def test_providers_show_who_leads_there(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """Each provider stands there with what it is asked for, and by which routes."""
+    table.add_route(DynamicRoute("mine", [RouteEndpoint("beta", "beta-1")]))
+    page = await get(admin, "/admin/desk/providers")
+
+    assert "alpha openai alpha-1 fast alpha-2 spread" in page.text
+    assert "beta anthropic beta-1 fast mine beta-2 spread" in page.text
+
+
+# What they change.
+
+
 async def test_swap_link_fills_the_form_in(admin: AdminClient) -> None:
-    """A route's Swap link shows the form with that route, and two empty rows more."""
+    """A route's Swap link shows the form with that route."""
     page = await get(admin)
-    [link] = [link for link in page.links if "swap=spread" in link]
-    [form] = (await get(admin, link)).forms["/admin/set"]
+    [link] = [link for link in page.links if "swap?model=spread" in link]
+    form = (await get(admin, link)).form(SWAP)
 
-    assert form == route_fields(
-        "spread",
-        endpoint("alpha", "alpha-2", "1"),
-        endpoint("beta", "beta-2", "1"),
-        endpoint("", ""),
-        endpoint("", ""),
-        strategy="load_balance",
+    expected = route_fields(
+        "spread", endpoint("alpha", "alpha-2", "1"), endpoint("beta", "beta-2", "1"), strategy="load_balance"
     )
+    assert [field for field in form if field in expected] == expected
 
 
-async def test_form_puts_a_route_into_force(admin: AdminClient, table: DynamicRoutingTable) -> None:
-    """The form makes a dynamic route of its filled rows and leads back to the page, which says so."""
+async def test_a_reviewed_route_is_put_into_force(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """Reviewing shows before and after and changes nothing; confirming that makes a dynamic route, and says so."""
     fields = route_fields("fast", endpoint("", ""), endpoint("beta", "beta-9", "2"), endpoint("", "", "7"))
-    fields.append(("csrf", await csrf_of(admin)))
-    async with admin.post("/admin/set", data=fields, allow_redirects=False) as response:
+    status, review = await press(admin, SWAP, fields, "do=review")
+    assert status == 200
+    assert table.revision == 0
+    assert "Now config, priority alpha alpha-1 first leaves beta beta-1 fallback 1 leaves" in review.text
+    assert "After dynamic, priority beta beta-9 first new" in review.text
+
+    data = [*review.form(SWAP), ("do", "confirm")]
+    async with admin.post(SWAP, data=data, allow_redirects=False) as response:
         assert response.status == 303
         back = response.headers["Location"]
-
     assert table.list_dynamic_routes() == [DynamicRoute("fast", [RouteEndpoint("beta", "beta-9", 2)])]
     assert "The route is in force. The table is at revision 1" in (await get(admin, back)).text
 
 
-async def test_button_reverts_to_config(admin: AdminClient, table: DynamicRoutingTable) -> None:
-    """A dynamic route's button removes it; the config route stands there again."""
-    table.add_route(DynamicRoute("fast", [RouteEndpoint("beta", "beta-9")]))
-    [form] = (await get(admin)).forms["/admin/remove"]
-    status, page = await send(admin, "/admin/remove", form)
+async def test_only_what_was_reviewed_is_put_into_force(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """A form that was edited after its review, or never reviewed, is shown with its review once more."""
+    _, review = await press(admin, SWAP, route_fields("fast", endpoint("beta", "b")), "do=review")
+    edited = [(name, "other" if name == "model_id" else value) for name, value in review.form(SWAP)]
+    status, page = await press(admin, SWAP, edited, "do=confirm")
+    assert status == 409
+    assert "edited after its review" in page.text
+    assert table.revision == 0
 
-    assert status == 200
-    assert "The dynamic route is removed. The table is at revision 2" in page.text
-    assert "config priority alpha alpha-1" in page.row("fast")
+    assert (await press(admin, SWAP, page.form(SWAP), "do=confirm"))[0] == 200
+    assert table.list_dynamic_routes()[0].endpoints[0].model_id == "other"
 
 
-async def test_removing_what_is_gone_says_so(admin: AdminClient) -> None:
-    """The button of a page that is out of date shows the page of now, with the reason."""
-    status, page = await send(admin, "/admin/remove", [("model", "fast")])
+async def test_a_change_meanwhile_is_412_and_can_be_reviewed_again(
+    admin: AdminClient, table: DynamicRoutingTable
+) -> None:
+    """Who confirms on an older revision sees the newer state first, and can then confirm on that."""
+    _, review = await press(admin, SWAP, route_fields("fast", endpoint("beta", "mine")), "do=review")
+    table.add_route(DynamicRoute("fast", [RouteEndpoint("beta", "theirs")]))
 
-    assert status == 404
-    assert "has no dynamic route" in page.text
-    assert page.row("fast")
+    status, page = await press(admin, SWAP, review.form(SWAP), "do=confirm")
+    assert status == 412
+    assert "Somebody was faster" in page.text
+    assert "beta theirs first leaves" in page.text
+    assert table.list_dynamic_routes()[0].endpoints[0].model_id == "theirs"
+
+    assert (await press(admin, SWAP, page.form(SWAP), "do=confirm"))[0] == 200
+    assert table.list_dynamic_routes()[0].endpoints[0].model_id == "mine"
+
+
+async def test_endpoints_are_arranged_by_buttons(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """Each row moves up, down or away, and rows are added; what was typed stays, and nothing is changed yet."""
+    page = await get(admin, f"{SWAP}?model=fast")
+    _, page = await press(admin, SWAP, page.form(SWAP), "do=up-1")
+    assert "After dynamic, priority beta beta-1 first another part alpha alpha-1 fallback 1 another part" in page.text
+    _, page = await press(admin, SWAP, page.form(SWAP), "do=add")
+    _, page = await press(admin, SWAP, page.form(SWAP), "do=down-0")
+    _, page = await press(admin, SWAP, page.form(SWAP), "do=remove-0")
+    assert [value for name, value in page.form(SWAP) if name == "provider"] == ["beta", ""]
+    for button in ("do=up-0", "do=down-9", "do=remove--1", "do=up-", "do=dance"):
+        status, page = await press(admin, SWAP, page.form(SWAP), button)
+        assert status == 200
+        assert [value for name, value in page.form(SWAP) if name == "provider"] == ["beta", ""]
+    assert table.revision == 0
 
 
 @pytest.mark.parametrize(
@@ -174,15 +206,14 @@ async def test_removing_what_is_gone_says_so(admin: AdminClient) -> None:
 async def test_refused_form_keeps_what_was_typed(
     admin: AdminClient, table: DynamicRoutingTable, fields: Fields, message: str
 ) -> None:
-    """A route that is refused is 400, with the reason at the form, the input kept, and nothing changed."""
-    status, page = await send(admin, "/admin/set", fields)
+    """A route that can't serve is 400, with the reason in the form, the input kept, and nothing changed."""
+    status, page = await swap(admin, fields)
 
     assert status == 400
     assert message in page.text
     assert table.revision == 0
-    [form] = page.forms["/admin/set"]
-    kept = {value for name, value in form if value}
-    assert {value for name, value in fields if name in {"model", "model_id", "weight"} and value} <= kept
+    kept = {value for _, value in page.form(SWAP)}
+    assert {value for name, value in fields if name in {"model", "model_id", "weight"}} <= kept
 
 
 async def test_a_swap_keeps_what_the_form_does_not_show(admin: AdminClient, table: DynamicRoutingTable) -> None:
@@ -192,11 +223,12 @@ async def test_a_swap_keeps_what_the_form_does_not_show(admin: AdminClient, tabl
         DynamicRoute("fast", [RouteEndpoint("alpha", "a", 1, 1000), RouteEndpoint("beta", "b")], options=options)
     )
     page = await get(admin)
-    assert "priority failover_on connect, timeout hedge_after 1.5 s sticky_header X-Session alpha a" in page.row("fast")
-    assert "failover_on" not in page.row("spread")
+    expected = "priority failover_on connect, timeout hedge_after 1.5 s sticky_header X-Session alpha a"
+    assert expected in page.rows["fast"]
+    assert "failover_on" not in page.rows["spread"]
 
     fields = route_fields("fast", endpoint("beta", "b"), endpoint("alpha", "a"), endpoint("alpha", "c"))
-    assert (await send(admin, "/admin/set", fields))[0] == 200
+    assert (await swap(admin, fields))[0] == 200
     [route] = table.list_dynamic_routes()
     assert route.options == options
     assert route.endpoints == [
@@ -208,18 +240,52 @@ async def test_a_swap_keeps_what_the_form_does_not_show(admin: AdminClient, tabl
 
 async def test_the_form_offers_every_strategy(admin: AdminClient, table: DynamicRoutingTable) -> None:
     """Each strategy is a choice, and one that can be put into force."""
-    page = await get(admin)
+    page = await get(admin, SWAP)
     for strategy in RouteStrategy:
         assert f" {strategy}" in page.text
         fields = route_fields("m", endpoint("alpha", "a"), endpoint("beta", "b"), strategy=strategy)
-        assert (await send(admin, "/admin/set", fields))[0] == 200
+        assert (await swap(admin, fields))[0] == 200
         assert table.list_dynamic_routes()[0].strategy is strategy
 
 
 async def test_form_of_too_many_fields_is_refused(admin: AdminClient) -> None:
     """A form with more fields than the page can make is 400."""
-    async with admin.post("/admin/set", data=[("model_id", "x")] * 1000) as response:
-        assert response.status == 400
+    assert (await press(admin, SWAP, [("model_id", "x")] * 1000))[0] == 400
+
+
+async def test_a_dynamic_route_is_reverted(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """Revert shows what comes back, and its button brings that into force."""
+    table.add_route(DynamicRoute("fast", [RouteEndpoint("beta", "beta-9")]))
+    page = await get(admin, f"{REVERT}?model=fast")
+    assert "After config, priority alpha alpha-1 first new" in page.text
+    assert table.revision == 1
+
+    status, page = await press(admin, REVERT, page.form(REVERT))
+    assert status == 200
+    assert "The dynamic route is removed. The table is at revision 2" in page.text
+    assert "config priority alpha alpha-1" in page.rows["fast"]
+
+
+async def test_removing_a_route_says_that_nothing_is_underneath(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """Without a config route underneath, the sheet says what becomes of requests."""
+    table.add_route(DynamicRoute("mine", [RouteEndpoint("beta", "b")]))
+    assert "requests for this model get a 404" in (await get(admin, f"{REVERT}?model=mine")).text
+
+
+async def test_reverting_what_is_gone_says_so(admin: AdminClient) -> None:
+    """The sheet of a page that is out of date tells the reason, and so does its button."""
+    assert "has no dynamic route" in (await get(admin, f"{REVERT}?model=fast", status=404)).text
+    status, page = await press(admin, REVERT, [("model", "fast")])
+    assert status == 404
+    assert "has no dynamic route" in page.text
+
+
+async def test_stale_swap_link_offers_a_new_route(admin: AdminClient) -> None:
+    """A Swap link whose route is gone shows the form with the name alone."""
+    assert ("model", "gone") in (await get(admin, f"{SWAP}?model=gone")).form(SWAP)
+
+
+# What nobody else can put there.
 
 
 async def test_hostile_names_stay_text(admin: AdminClient, table: DynamicRoutingTable) -> None:
@@ -230,18 +296,19 @@ async def test_hostile_names_stay_text(admin: AdminClient, table: DynamicRouting
 
     page = await get(admin)
     assert hostile in page.text
-    assert "script" not in page.tags
-    assert page.tags.count("img") == plain.count("img")
-    [removal] = page.forms["/admin/remove"]
-    assert removal == [("model", hostile)]
-
-    [link] = [link for link in page.links if "%3Cscript" in link]
-    [form] = (await get(admin, link)).forms["/admin/set"]
-    assert form[0] == ("model", hostile)
-
-    status, page = await send(admin, "/admin/set", route_fields(hostile, endpoint(hostile, hostile)))
+    links = [link for link in page.links if "%3Cscript" in link]
+    pages = [page, await get(admin, "/admin/desk/providers"), *[await get(admin, link) for link in links]]
+    pages += [await get(admin, f"/admin/?q={links[0].partition('=')[2]}")]
+    status, page = await swap(admin, route_fields(hostile, endpoint(hostile, hostile)))
     assert status == 400
-    assert "script" not in page.tags
+    for each in [*pages, page]:
+        assert hostile in each.text or ("model", hostile) in each.form(SWAP)
+        assert each.tags.count("script") == plain.count("script") == 1
+        assert each.tags.count("img") == plain.count("img")
+
+    form = (await get(admin, next(link for link in links if "revert" in link))).form(REVERT)
+    assert (await press(admin, REVERT, form))[0] == 200
+    assert table.dynamic_count == 0
 
 
 async def test_page_says_only_its_own_words(admin: AdminClient) -> None:
@@ -250,7 +317,39 @@ async def test_page_says_only_its_own_words(admin: AdminClient) -> None:
     assert "Call this number" not in page.text
 
 
-async def test_stale_swap_link_offers_a_new_route(admin: AdminClient) -> None:
-    """A Swap link whose route is gone shows the form with the name alone."""
-    [form] = (await get(admin, "/admin/?swap=gone")).forms["/admin/set"]
-    assert form[0] == ("model", "gone")
+@pytest.mark.parametrize("path", ["/admin/", SWAP, f"{REVERT}?model=fast", "/admin/desk/providers", "/admin/desk/help"])
+async def test_pages_hold_no_inline_script_or_style(admin: AdminClient, table: DynamicRoutingTable, path: str) -> None:
+    """The content security policy allows none, and no page needs any."""
+    table.add_route(DynamicRoute("fast", [RouteEndpoint("beta", "b")]))
+    async with admin.get(path, headers=HTML) as response:
+        html = await response.text()
+        policy = response.headers["Content-Security-Policy"]
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<script(?! type=\"module\" src=)", html)
+
+
+# Light and dark.
+
+
+async def test_a_theme_is_chosen_without_script(admin: AdminClient) -> None:
+    """The bar's button goes from the system's theme to dark, to light, and back; a cookie remembers it."""
+    seen = []
+    for _ in range(4):
+        async with admin.get("/admin/desk/providers", headers=HTML) as response:
+            html = await response.text()
+        seen += re.findall(r'data-theme="(\w+)"', html)
+        [theme] = re.findall(r'name="theme" value="(\w+)"', html)
+        data = {"theme": theme, "here": "/admin/desk/providers", "csrf": await csrf_of(admin)}
+        async with admin.post("/admin/desk/theme", data=data) as response:
+            assert response.url.path == "/admin/desk/providers"
+    assert seen == ["system", "dark", "light", "system"]
+
+
+@pytest.mark.parametrize("here", ["https://example.org/", "//example.org/", "/admin/\\x", "/v1/models", ""])
+async def test_the_theme_leads_only_back_to_a_page(admin: AdminClient, here: str) -> None:
+    """A form that was made up can't send anybody elsewhere, and can't set anything but a theme."""
+    data = {"theme": "dark; HttpOnly", "here": here, "csrf": await csrf_of(admin)}
+    async with admin.post("/admin/desk/theme", data=data, allow_redirects=False) as response:
+        assert response.headers["Location"] == "/admin/"
+        assert "Set-Cookie" not in response.headers

@@ -1,0 +1,64 @@
+"""What a change would do to one route, before and after side by side."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from proxy.admin.pages.shares import Shared, shares
+from proxy.admin.payloads import RouteInForce
+from proxy.routing import RouteEndpoint
+
+
+class Line(NamedTuple):
+    """One endpoint on one side of a comparison.
+
+    Attributes:
+        shared: the endpoint and its part.
+        change: `same`, `new`, `gone` or `changed`.
+    """
+
+    shared: Shared
+    change: str
+
+
+class Side(NamedTuple):
+    """A route on one side of a comparison; without a strategy there is none."""
+
+    strategy: str = ""
+    source: str = ""
+    lines: tuple[Line, ...] = ()
+
+
+class Comparison(NamedTuple):
+    """A route before and after a change."""
+
+    before: Side
+    after: Side
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether requests would go the same ways."""
+        strategies = {self.before.strategy, self.after.strategy}
+        return len(strategies) == 1 and all(line.change == "same" for line in (*self.before.lines, *self.after.lines))
+
+
+def compare(before: RouteInForce | None, after: RouteInForce | None) -> Comparison:
+    """Both sides, each endpoint told as staying, leaving, coming, or getting another part."""
+    return Comparison(_side(before, after, "gone"), _side(after, before, "new"))
+
+
+def _side(route: RouteInForce | None, other: RouteInForce | None, alone: str) -> Side:
+    if route is None:
+        return Side()
+    theirs = [] if other is None else shares(other.strategy, other.endpoints)
+    known = Counter((_key(each.endpoint), each.part) for each in theirs)
+    names = {key for key, _ in known}
+    lines = []
+    for each in shares(route.strategy, route.endpoints):
+        key = _key(each.endpoint)
+        change = "same" if known[key, each.part] else "changed" if key in names else alone
+        lines.append(Line(each, change))
+    return Side(route.strategy, route.source, tuple(lines))
+
+
+def _key(endpoint: RouteEndpoint) -> tuple[str, str]:
+    return endpoint.provider, endpoint.model_id

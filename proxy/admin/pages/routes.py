@@ -1,0 +1,21 @@
+"""The routes: all of them, a page at a time, with what can be done about each."""
+
+from aiohttp import web
+
+from proxy.admin.keys import DESK
+from proxy.admin.layout import Tab, render
+
+PAGE = 50
+"""Routes on one page."""
+
+
+async def to_page(request: web.Request) -> web.Response:
+    """`GET /admin`: the page's address ends with a slash."""
+    raise web.HTTPFound(request.app.router["page"].url_for())
+
+
+async def show(request: web.Request) -> web.Response:
+    """`GET /admin/`: the routes whose names hold `?q=`, behind the one that `?after=` names."""
+    query, after = request.query.get("q", "").strip(), request.query.get("after", "")
+    found = request.app[DESK].find_routes(PAGE, after, query)
+    return render(request, "routes.html", {"found": found, "query": query, "after": after}, tab=Tab.ROUTES)
