@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import ge, le
 
 from benchmarks.figures import CPU_US, Cell, Cells, Key
-from benchmarks.parts import bodies, capacity, first_byte, memory, paced, routes, start, throughput
+from benchmarks.parts import bodies, capacity, changes, first_byte, memory, paced, routes, start, throughput
 
 Finding = Callable[[Cells, str], float | None]
 
@@ -117,6 +117,20 @@ GOALS: Sequence[Goal] = (
         case_against_case(routes.NAME, routes.case(routes.MANY), routes.case(routes.FEW), routes.RESOLVE_NS),
         1.2,
         1.05,
+    ),
+    Goal(
+        f"a swap among {changes.MANY:,} routes",
+        figure_of(changes.NAME, changes.case("swap", changes.MANY), changes.MEDIAN_MS),
+        20,
+        5,
+        unit=" ms",
+    ),
+    Goal(
+        f"the first page of {changes.MANY:,} routes",
+        figure_of(changes.NAME, changes.case("page", changes.MANY), changes.FIRST_MS),
+        200,
+        100,
+        unit=" ms",
     ),
     Goal("start to the first answer", figure_of(start.NAME, start.START_CASE, start.SECS), 0.5, 0.3, unit=" s"),
 )

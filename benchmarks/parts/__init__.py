@@ -4,6 +4,7 @@ from benchmarks.part import Part
 from benchmarks.parts import (
     bodies,
     capacity,
+    changes,
     first_byte,
     flame,
     memory,
@@ -28,6 +29,7 @@ PARTS: dict[str, Part] = {
         bodies,
         tls,
         routes,
+        changes,
         swaps,
         start,
         flame,

@@ -80,6 +80,7 @@ def test_goals_look_at_what_the_parts_measure() -> None:
         "memory": ["open stream"],
         "bodies": ["10 MB request"],
         "routes": ["10 routes, ten names", "100,000 routes, ten names"],
+        "changes": ["swap, 100,000 routes", "page, 100,000 routes"],
         "start": ["start to first answer"],
     }
     keys = {figure.key for part in PARTS.values() for figure in part.figures}
