@@ -51,8 +51,8 @@ PART = Part(
     title="Changes among many routes",
     about=(
         "Calls of the admin API in a proxy with so many dynamic routes, its client in the same process: a swap, a page "
-        "of 100 routes, a search for names, a page of the history, and the drain of a provider of a tenth of the routes, "
-        "which is in force before its answer tells of each."
+        "of 100 routes, a search for names, a page of the history, and the drain of a provider of a tenth of the "
+        "routes, which is in force before its answer tells of each."
     ),
     figures=(
         Figure(MEDIAN_MS, "ms, median", 2),

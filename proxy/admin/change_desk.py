@@ -92,7 +92,7 @@ class ChangeDesk:
         self.table = table
         self.clock: Callable[[], float] = time.time
         self._desk = desk
-        self._current = current
+        self._review = Review(current, readings, table.drains)
         self._readings = readings
         self._traffic = traffic
         self._audit = audit
@@ -164,13 +164,12 @@ class ChangeDesk:
 
     def _changed(self, change: Change, asked: Asked) -> Changed:
         routes = tuple(map(self._desk.diff, change.routes))
-        review = Review(self._current.settings, self._readings, self.table.drains.by_provider)
         return Changed(
             revision=self.table.revision,
             dry_run=asked.dry_run,
             routes=routes,
             drains=tuple(map(drain_diff, change.drains)),
-            warnings=tuple(warning for each in routes for warning in review.warnings(each.before, each.after)),
+            warnings=tuple(warning for each in routes for warning in self._review.warnings(each.before, each.after)),
             old_targets=self._left(change, routes),
         )
 
@@ -185,18 +184,16 @@ class ChangeDesk:
             left |= before - after
         drained = {edit.provider for edit in change.drains if edit.after is not None}
         left |= {(each.provider, each.model_id) for each in self._readings.endpoints() if each.provider in drained}
-        models = _models(change)
-        return tuple(OldTarget(*key, self._traffic.count(*key, models)) for key in sorted(left))
+        counts = ((key, self._traffic.count(*key, _models(change, key[0]))) for key in sorted(left))
+        return tuple(OldTarget(*key, count) for key, count in counts)
 
     def _cut(self, change: Change, targets: tuple[OldTarget, ...]) -> tuple[OldTarget, ...]:
         """End what is under way there."""
-        models = _models(change)
-        return tuple(
-            msgspec.structs.replace(each, cut=self._traffic.cut(each.provider, each.model_id, models))
-            for each in targets
-        )
+        cuts = (self._traffic.cut(each.provider, each.model_id, _models(change, each.provider)) for each in targets)
+        return tuple(msgspec.structs.replace(each, cut=cut) for each, cut in zip(targets, cuts, strict=True))
 
 
-def _models(change: Change) -> set[str] | None:
-    """The models that a change concerns; None: a drain may concern any."""
-    return None if change.drains else {edit.model for edit in change.routes}
+def _models(change: Change, provider: str) -> set[str] | None:
+    """The models whose requests at a provider a change concerns; None: all, for a drain."""
+    is_drained = any(edit.provider == provider and edit.after is not None for edit in change.drains)
+    return None if is_drained else {edit.model for edit in change.routes}

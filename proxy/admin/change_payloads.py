@@ -10,7 +10,7 @@ from proxy.admin.payloads import ErrorDetail, Lifetime, Reason, RouteBody, Route
 from proxy.upstream import Trial
 
 MAX_LISTED = 1_000
-"""Of the routes that a drain concerns: there can be very many, which are all counted."""
+"""Routes that one answer names: of those that a drain concerns, which are all counted, and on a page of the history."""
 
 
 class BatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

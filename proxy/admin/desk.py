@@ -5,8 +5,17 @@ The API and the page both work through the two, so that they can't come to diffe
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, takewhile
 
-from proxy.admin.change_payloads import EndpointState, HistoryPage, LastChange, ProviderList, ProviderState, RouteDiff
+from proxy.admin.change_payloads import (
+    MAX_LISTED,
+    EndpointState,
+    HistoryPage,
+    LastChange,
+    ProviderList,
+    ProviderState,
+    RouteDiff,
+)
 from proxy.admin.endpoints import NOTHING_KNOWN, EndpointReadings
 from proxy.admin.payloads import Explanation, PassedOver, RouteInForce, RouteList, ShadowedRoute
 from proxy.admin.views import drain_state, end, logged, moment, unusual
@@ -114,12 +123,14 @@ class Desk:
         revision = self._table.revision
         # One more than asked for tells whether there is another page.
         found = self._table.history.page(limit + 1, before, model)
+        edits = accumulate(change.size for change in found[:limit])
+        shown = found[: max(1, sum(1 for _ in takewhile(lambda size: size <= MAX_LISTED, edits)))]
         oldest = self._table.history.oldest_revision
         return HistoryPage(
             revision,
-            tuple(map(logged, found[:limit])),
+            tuple(map(logged, shown)),
             revision if oldest is None else oldest,
-            found[limit - 1].revision if len(found) > limit else None,
+            shown[-1].revision if len(shown) < len(found) else None,
         )
 
     def last_change(self, model: str | None) -> LastChange | None:

@@ -1,5 +1,7 @@
 """What operators ask for, as a draft that the table understands. What is wrong with it is said here or by the table."""
 
+from collections import Counter
+
 from proxy.admin.change_payloads import BatchBody
 from proxy.admin.payloads import RouteBody
 from proxy.config.document import header_name
@@ -34,7 +36,8 @@ def batch(body: BatchBody, table: DynamicRoutingTable, now: float) -> Draft:
     models = [*(route.model for route in body.set), *body.remove]
     if not models:
         raise InvalidRequestError("The batch is empty: name routes to `set`, or models whose routes to `remove`.")
-    if twice := next((model for position, model in enumerate(models) if model in models[:position]), None):
+    ((twice, times),) = Counter(models).most_common(1)
+    if times > 1:
         raise InvalidRequestError(f"`{twice[:80]}` comes twice in the batch: which of the two is meant?")
     for model in body.remove:
         removing(model, table)

@@ -12,6 +12,7 @@ from proxy.admin.bodies import read_body
 from proxy.errors import InvalidRequestError
 
 MOST_KEYS = 1_000
+MOST_BYTES = 16 * 1024 * 1024
 LONGEST_KEY = 255
 
 Ask = Callable[[web.Request, bytes], Awaitable[web.Response]]
@@ -35,12 +36,14 @@ class KeyInUseError(InvalidRequestError):
 class Answers:
     """What was answered to the latest requests with a key, by actor and key.
 
-    Only accepted ones are remembered, `MOST_KEYS` at most: what was refused has changed nothing, and is judged anew.
+    Only accepted ones are remembered, the last `MOST_KEYS` and `MOST_BYTES` of them: what was refused has changed
+    nothing, and is judged anew.
     """
 
     def __init__(self) -> None:
         # The request's digest, and its answer once there is one.
         self._answers: OrderedDict[tuple[str, str], tuple[bytes, bytes | None]] = OrderedDict()
+        self._bytes = 0
 
     async def once(self, request: web.Request, body: bytes, ask: Ask) -> web.Response:
         """The answer that `ask` gives, or gave to the same request before; raises what it does, or for a wrong key."""
@@ -53,18 +56,22 @@ class Answers:
         if (known := self._answers.get(name)) is not None:
             return _again(*known, digest)
         self._answers[name] = (digest, None)
-        if len(self._answers) > MOST_KEYS:
-            self._answers.popitem(last=False)
         try:
             response = await ask(request, body)
         except BaseException:
-            self._answers.pop(name, None)
+            self._forget(name)
             raise
+        self._forget(name)
         if response.status == 200 and isinstance(response.body, bytes):
             self._answers[name] = (digest, response.body)
-        else:
-            self._answers.pop(name, None)
+            self._bytes += len(response.body)
+            while len(self._answers) > MOST_KEYS or self._bytes > MOST_BYTES:
+                self._forget(next(iter(self._answers)))
         return response
+
+    def _forget(self, name: tuple[str, str]) -> None:
+        _, answer = self._answers.pop(name, (b"", None))
+        self._bytes -= len(answer or b"")
 
 
 ANSWERS = web.AppKey("answers", Answers)

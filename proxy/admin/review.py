@@ -1,6 +1,6 @@
 """What speaks against a route before it is in force. Nothing is asked for it: what is known already must do."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 
 from msgspec import UNSET
@@ -8,33 +8,29 @@ from msgspec import UNSET
 from proxy.admin.change_payloads import Warned
 from proxy.admin.endpoints import EndpointReadings
 from proxy.admin.payloads import RouteInForce
-from proxy.config import Settings
-from proxy.routing import Drain, RouteEndpoint
+from proxy.config import Current, Settings
+from proxy.routing import Drains, RouteEndpoint
 
 
 class Review:
     """Reviews changed routes.
 
     Args:
-        settings: those in force; what their config routes say of model ids and contexts counts as known.
+        current: the settings in force; what their config routes say of model ids and contexts counts as known.
         readings: how the endpoints are.
-        drains: the providers that are out of service, by their names.
+        drains: the providers that are out of service.
     """
 
-    def __init__(self, settings: Settings, readings: EndpointReadings, drains: Mapping[str, Drain]) -> None:
-        self._providers = settings.providers
+    def __init__(self, current: Current, readings: EndpointReadings, drains: Drains) -> None:
+        self._current = current
         self._readings = readings
         self._drains = drains
-        self._contexts: dict[tuple[str, str], int | None] = {}
-        for model in settings.models.values():
-            for each in model.endpoints:
-                own = each.overrides.max_input_tokens if each.overrides is not None else None
-                key = (each.provider, each.model_id)
-                self._contexts[key] = own or self._contexts.get(key)
-        self._known = {provider for provider, _ in self._contexts}
+        self._known = _Known(current.settings)
 
     def warnings(self, before: RouteInForce | None, after: RouteInForce | None) -> Iterator[Warned]:
         """What speaks against going from one route to the other."""
+        if self._known.settings is not self._current.settings:
+            self._known = _Known(self._current.settings)
         if after is None:
             if before is not None:
                 message = f"`{before.model}` has no other route: its requests will be refused."
@@ -55,9 +51,10 @@ class Review:
     def _of_endpoint(self, endpoint: RouteEndpoint) -> Iterator[tuple[str, str]]:
         """What is wrong with an endpoint by itself."""
         name = f"`{endpoint.provider}:{endpoint.model_id}`"
-        if endpoint.provider in self._known and (endpoint.provider, endpoint.model_id) not in self._contexts:
+        known = self._known
+        if endpoint.provider in known.providers and (endpoint.provider, endpoint.model_id) not in known.contexts:
             yield "unknown_model_id", f"No config route names {name}: is the model id spelt right?"
-        if endpoint.provider in self._drains:
+        if endpoint.provider in self._drains.by_provider:
             yield "provider_drained", f"Provider `{endpoint.provider}` is drained: no request goes there."
         reading = self._readings.find(endpoint.provider, endpoint.model_id)
         if reading is not None and reading.state != "closed":
@@ -67,7 +64,8 @@ class Review:
     def _beside(self, endpoint: RouteEndpoint, other: RouteInForce) -> Iterator[tuple[str, str]]:
         """What it can't do that the other route's first endpoint can."""
         first = other.endpoints[0]
-        mine, theirs = self._providers.get(endpoint.provider), self._providers.get(first.provider)
+        providers = self._known.settings.providers
+        mine, theirs = providers.get(endpoint.provider), providers.get(first.provider)
         if mine is not None and theirs is not None and (missing := theirs.protocols.keys() - mine.protocols.keys()):
             spoken = " and ".join(sorted(missing))
             message = (
@@ -85,8 +83,22 @@ class Review:
 
     def _context(self, endpoint: RouteEndpoint) -> int | None:
         own = endpoint.max_input_tokens
-        return self._contexts.get((endpoint.provider, endpoint.model_id)) if own is UNSET else own
+        return self._known.contexts.get((endpoint.provider, endpoint.model_id)) if own is UNSET else own
 
     def _is_usable(self, endpoint: RouteEndpoint) -> bool:
         reading = self._readings.find(endpoint.provider, endpoint.model_id)
-        return endpoint.provider not in self._drains and (reading is None or reading.state != "open")
+        return endpoint.provider not in self._drains.by_provider and (reading is None or reading.state != "open")
+
+
+class _Known:
+    """What settings tell of endpoints: which there are, and how much fits in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.contexts: dict[tuple[str, str], int | None] = {}
+        for model in settings.models.values():
+            for each in model.endpoints:
+                own = each.overrides.max_input_tokens if each.overrides is not None else None
+                key = (each.provider, each.model_id)
+                self.contexts[key] = own or self.contexts.get(key)
+        self.providers = {provider for provider, _ in self.contexts}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from proxy.admin import build_admin
+from proxy.admin import build_admin, expiry, idempotency
 from proxy.config import Admin, Current, Settings
 from proxy.config.settings import Endpoint, EndpointOverrides, Model
 from proxy.routing import Change, ConfigRoutingTable, DynamicRoute, DynamicRoutingTable, RouteEndpoint
@@ -80,6 +80,17 @@ async def test_history_comes_in_pages_and_by_model(admin: AdminClient) -> None:
     assert [each["revision"] for each in second["changes"]] == [2, 1]
     assert second["next"] is None
     assert [each["revision"] for each in (await history(admin, "?model=other"))["changes"]] == [6]
+
+
+async def test_a_page_of_very_large_changes_is_shorter(admin: AdminClient) -> None:
+    """So many routes on a page, but one change at least, whole."""
+    for prefix in ("a", "b", "c"):
+        routes = [{"model": f"{prefix}{number}", "endpoints": [BETA]} for number in range(600)]
+        assert (await call(admin, "POST", "/routes:batch", {"set": routes}))[0] == 200
+
+    pages = [await history(admin), await history(admin, "?before=3"), await history(admin, "?before=2")]
+    assert [[each["revision"] for each in page["changes"]] for page in pages] == [[3], [2], [1]]
+    assert [page["next"] for page in pages] == [3, 2, None]
 
 
 @pytest.mark.parametrize("query", ["?limit=0", "?limit=x", "?limit=201", "?before=-1", "?before=", "?limit=²"])
@@ -313,6 +324,22 @@ async def test_a_refused_request_with_a_key_is_judged_anew(admin: AdminClient, t
     assert table.revision == 1
 
 
+@pytest.mark.parametrize(("most_keys", "most_bytes"), [(3, 10**6), (1000, 2500)])
+async def test_keys_are_forgotten_in_the_end(
+    admin: AdminClient, monkeypatch: pytest.MonkeyPatch, most_keys: int, most_bytes: int
+) -> None:
+    """Only the latest are remembered, by their number and by what their answers hold: the first change is made anew."""
+    monkeypatch.setattr(idempotency, "MOST_KEYS", most_keys)
+    monkeypatch.setattr(idempotency, "MOST_BYTES", most_bytes)
+    body = {"model": "fast", "endpoints": [BETA]}
+    revisions = [
+        (await call(admin, "POST", "/routes", body, {"Idempotency-Key": key}))[1]["revision"]
+        for key in ("a", "b", "c", "d", "e", "e", "a")
+    ]
+
+    assert revisions == [1, 2, 3, 4, 5, 5, 6]
+
+
 class NextChange:
     """Waits for a change of a table by one actor."""
 
@@ -370,6 +397,32 @@ async def test_temporary_routes_lie_on_top_of_each_other(admin: AdminClient) -> 
     assert status == 400
     assert "8 temporary routes" in answer["error"]["message"]
     assert (await call(admin, "POST", "/routes", {**body, "expires_in_s": 2000}))[0] == 200
+
+
+async def test_what_could_not_be_taken_back_is_taken_back_later(
+    table: DynamicRoutingTable,
+    aiohttp_client: Callable[[web.Application], Awaitable[AdminClient]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """While the audit trail can't be written, a temporary route stays; nothing else ends with that."""
+    monkeypatch.setattr(expiry, "_RETRY_S", 0.01)
+    trail = tmp_path / "audit.jsonl"
+    root = web.Application()
+    root.add_subapp("/admin", build_plane(table, Settings(admin=Admin(audit=str(trail)), providers=PROVIDERS)))
+    admin = await aiohttp_client(root)
+    expired = NextChange(table, "pointsman (expiry)")
+    await set_route(admin, BETA, expires_in_s=0.05)
+    trail.unlink()
+    trail.mkdir()
+    async with asyncio.timeout(10):
+        while "is still in force" not in caplog.text:
+            assert await serving(admin) == "beta-1"
+    trail.rmdir()
+
+    await expired.get()
+    assert await serving(admin) == "alpha-1"
 
 
 async def test_nothing_changes_that_can_not_be_written_down(
