@@ -50,22 +50,31 @@ class ModelRequest(Protocol):
         ...
 
 
+def read_at_once(request: Request, call: Call, limits: Server) -> "BufferedBody | None":
+    """A body that came together with its head, as nearly all do; None if it has to be waited for, or decoded.
+
+    Raises an `InvalidRequestError` that says what is wrong with the body.
+    """
+    values = request.head.values
+    if not request.is_complete or b"content-encoding" in values or values.get(b"content-type") != _JSON:
+        return None
+    body = request.take()
+    if len(body) > limits.max_body_bytes:
+        raise _too_large(limits)
+    return _buffered(request, call, body)
+
+
 async def read_request(request: Request, call: Call, limits: Server) -> ModelRequest:
     """Read as much of the body as is needed to know the model.
 
     Raises an `InvalidRequestError` that says what is wrong with the body.
     """
-    values = request.head.values
-    content_type = values.get(b"content-type", b"")
-    if content_type != _JSON and call.model is None and _MULTIPART.match(content_type):
+    if call.model is None and _MULTIPART.match(request.head.values.get(b"content-type", b"")):
         return await StreamedForm.read(request, _DecodedPieces(request, limits))
-    if request.is_complete and b"content-encoding" not in values:
-        # Nearly always: it came together with its head.
-        body: Document = request.take()
-        if len(body) > limits.max_body_bytes:
-            raise _too_large(limits)
-    else:
-        body = await _read_whole(request, limits)
+    return _buffered(request, call, await _read_whole(request, limits))
+
+
+def _buffered(request: Request, call: Call, body: Document) -> "BufferedBody":
     if call.model is not None:
         return BufferedBody(call.model, request.head, body, None)
     found = find_model(body)

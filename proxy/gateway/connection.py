@@ -201,8 +201,19 @@ class ClientConnection(asyncio.Protocol):
 
     async def _serve(self) -> None:
         """Answer requests as long as there can be a further one."""
-        handle = self._all.handle
-        while (request := await self._next()) is not None and (transport := self._transport) is not None:
+        handle, requests = self._all.handle, self._parser.requests
+        while True:
+            while not requests:
+                if self._rejection is not None:
+                    self._answer_rejection(self._rejection)
+                    return
+                await self._arrival()
+            request = requests.popleft()
+            if not requests:
+                # It may have paused because the request was here before the task: only who reads sees the client leave.
+                self.resume_body()
+            if (transport := self._transport) is None:
+                return
             self._response = response = Response(transport, self._all.outbox, request)
             response.is_last = self._all.is_stopping
             try:
@@ -218,23 +229,12 @@ class ClientConnection(asyncio.Protocol):
                 self._finish(request, response)
                 return
 
-    async def _next(self) -> Request | None:
-        """The next request, once it is here; None if there will be none."""
-        requests = self._parser.requests
-        while not requests:
-            if self._rejection is not None:
-                self._answer_rejection(self._rejection)
-                return None
-            self._deadline.set(self._all.rest_s)
-            self.resume_body()
-            self._waiter = self._loop.create_future()
-            await self._waiter
-            self._waiter = None
-        request = requests.popleft()
-        if not requests:
-            # It may have paused because the request was here before the task was: only who reads sees the client leave.
-            self.resume_body()
-        return request
+    def _arrival(self) -> asyncio.Future[None]:
+        """What is done once there is something to look at: a request, or a reason why there will be none."""
+        self._deadline.set(self._all.rest_s)
+        self.resume_body()
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def _finish(self, request: Request, response: Response) -> None:
         """End the connection as it has to be ended."""

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from proxy.config import Current
 from proxy.gateway.attempts import Chain
-from proxy.gateway.body import ModelRequest, StreamedForm, read_request
+from proxy.gateway.body import ModelRequest, StreamedForm, read_at_once, read_request
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.patience import client_waits_s
 from proxy.gateway.relay import relay
@@ -44,7 +44,7 @@ class Forwarder:
         """
         call = parse_call(request.path, request.query)
         server = self._current.settings.server
-        body = await read_request(request, call, server)
+        body = read_at_once(request, call, server) or await read_request(request, call, server)
         try:
             outcome.model = body.model
             resolution = await self._table.resolve(body.model, body.affinity)

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Protocol as Interface
 
+from msgspec import Struct, field
+
 from proxy.errors import ProxyError, RequestTimeoutError
 from proxy.wire import Head
 
@@ -26,7 +28,7 @@ class Flow(Interface):
         ...
 
 
-class Request:
+class Request(Struct, eq=False):
     """One request on a connection.
 
     Attributes:
@@ -43,49 +45,37 @@ class Request:
         is_complete: whether all of the body has come. The body of a request for a WebSocket is what comes behind it.
     """
 
-    __slots__ = (
-        "_broken",
-        "_buffered",
-        "_flow",
-        "_pieces",
-        "_waiter",
-        "awaits_invitation",
-        "client",
-        "content_length",
-        "head",
-        "is_1_1",
-        "is_chunked",
-        "is_complete",
-        "keep_alive",
-        "method",
-        "path",
-        "query",
-        "upgrade",
-    )
-
-    def __init__(self, flow: Flow, client: str, method: str, path: str, query: str, head: Head) -> None:
-        self.client = client
-        self.method = method
-        self.path = path
-        self.query = query
-        self.head = head
-        self.is_1_1 = self.keep_alive = True
-        self.upgrade = ""
-        self.content_length: int | None = None
-        self.is_chunked = self.awaits_invitation = self.is_complete = False
-        self._flow = flow
-        self._pieces: list[bytes] = []
-        self._buffered = 0
-        self._waiter: asyncio.Future[None] | None = None
-        self._broken: ProxyError | None = None
+    _flow: Flow
+    client: str
+    method: str
+    path: str
+    query: str
+    head: Head
+    is_1_1: bool = True
+    keep_alive: bool = True
+    upgrade: str = ""
+    content_length: int | None = None
+    is_chunked: bool = False
+    awaits_invitation: bool = False
+    is_complete: bool = False
+    _pieces: list[bytes] = field(default_factory=list)
+    _buffered: int = 0
+    _waiter: asyncio.Future[None] | None = None
+    _broken: ProxyError | None = None
 
     def again(self, body: bytes) -> "Request":
         """Another request on the same connection, whose head differs in the length alone and whose body is here."""
-        other = Request(self._flow, self.client, self.method, self.path, self.query, self.head)
-        other.content_length = len(body)
-        other.is_complete = True
-        other._pieces.append(body)
-        return other
+        return Request(
+            self._flow,
+            self.client,
+            self.method,
+            self.path,
+            self.query,
+            self.head,
+            content_length=len(body),
+            is_complete=True,
+            _pieces=[body],
+        )
 
     @property
     def is_plain(self) -> bool:

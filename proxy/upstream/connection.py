@@ -58,12 +58,6 @@ class Connection(asyncio.Protocol):
         """Whether the provider has not closed it, as far as is known."""
         return self.transport is not None and not self.transport.is_closing()
 
-    @property
-    def is_reusable(self) -> bool:
-        """Whether another exchange can follow."""
-        is_over = self.answer.is_complete and self.answer.stays_open and not self._is_sending
-        return is_over and self.error is None and self.is_open
-
     def must_end(self, until: float) -> None:
         """Whatever is waited for in this exchange has to be here by this time, by the event loop's clock."""
         self._deadline.until = until
@@ -144,10 +138,17 @@ class Connection(asyncio.Protocol):
             if self._resumed is not None:
                 await self._resumed.wait()
 
-    def rest(self) -> None:
-        """Note that the connection waits for its next exchange."""
+    def rest(self) -> bool:
+        """Wait for the next exchange, if there can be one."""
+        answer, transport = self.answer, self.transport
+        if not (answer.is_complete and answer.stays_open) or self._is_sending or self.error is not None:
+            return False
+        if transport is None or transport.is_closing():
+            return False
         self.idle_since = self._loop.time()
-        self.resume()
+        if self._is_paused:
+            self.resume()
+        return True
 
     def close(self) -> None:
         """Drop the connection, whatever is under way on it."""

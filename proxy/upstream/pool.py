@@ -132,10 +132,9 @@ class Pool:
         """
         if connection not in self._busy:
             return
-        if not connection.is_reusable:
+        if not connection.rest():
             self.drop(connection)
             return
-        connection.rest()
         if self._waiters and self._pass_on(connection):
             return
         if self._is_retired:

@@ -192,7 +192,7 @@ async def test_a_busy_connection_that_ends_is_its_owners_to_give_back(server: Li
     connection = await pool.acquire(5)
     await until(lambda: server.accepted)
     server.accepted[0].abort()
-    await until(lambda: not connection.is_reusable)
+    await until(lambda: not connection.rest())
     assert pool.busy == 1
 
     pool.release(connection)
@@ -372,7 +372,7 @@ class Turns(RuleBasedStateMachine):
             for each in self.server.accepted:
                 if each.get_extra_info("peername") == name:
                     each.abort()
-            await until(lambda: not connection.is_reusable)
+            await until(lambda: not connection.rest())
             self.pool.release(connection)
             await self.settle()
 
