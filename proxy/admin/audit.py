@@ -121,8 +121,9 @@ class AuditTrail:
         await self.tell(actor, name, outcome="refused", status=status, refusal=refusal)
 
     async def close(self) -> None:
-        """Let what is being written come to its end."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Let what is being written come to its end, if it does soon."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LONGEST_WAIT_S)
 
     def _may_stranger(self) -> bool:
         now = self._clock()

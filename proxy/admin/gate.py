@@ -87,6 +87,15 @@ class Gate:
         self.forms.bind(request, session_id)
         return Visitor(Actor.of(request, holder.name, holder.role), has_session=True)
 
+    def knows_still(self, request: web.Request) -> bool:
+        """Whether whoever sent a request that is being answered for long would still be let in."""
+        if not self.tokens.are_needed:
+            return True
+        if authorization := request.headers.get(hdrs.AUTHORIZATION, ""):
+            return self.tokens.holder(_token_in(authorization)) is not None
+        token_hash = self._sessions.find(self.cookies.read(request, SESSION), self._clock())
+        return token_hash is not None and self.tokens.holder_of(token_hash) is not None
+
     def check_token(self, request: web.Request, token: str, *, is_login: bool) -> Holder:
         """Whose a token is. Raises `UnauthorizedError` or `TooManyGuessesError`, and logs which address that was."""
         now, address = self._clock(), request.remote or ""
@@ -110,8 +119,12 @@ class Gate:
         self._sessions.end(self.cookies.read(request, SESSION))
 
     def _bearer(self, authorization: str, request: web.Request) -> Actor:
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise UnauthorizedError("The admin plane takes its token as `Authorization: Bearer TOKEN` only.")
-        holder = self.check_token(request, token.strip(), is_login=False)
+        holder = self.check_token(request, _token_in(authorization), is_login=False)
         return Actor.of(request, holder.name, holder.role)
+
+
+def _token_in(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise UnauthorizedError("The admin plane takes its token as `Authorization: Bearer TOKEN` only.")
+    return token.strip()

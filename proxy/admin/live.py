@@ -9,7 +9,8 @@ from aiohttp import hdrs, web
 
 from proxy.admin.actor import Role
 from proxy.admin.answers import answer
-from proxy.admin.keys import DESK, TELEMETRY
+from proxy.admin.gate import UnauthorizedError
+from proxy.admin.keys import DESK, GATE, TELEMETRY
 from proxy.admin.paths import Paths
 from proxy.admin.queries import flag, number
 from proxy.errors import InvalidRequestError
@@ -103,11 +104,18 @@ async def events(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"})
     if request.method == hdrs.METH_HEAD:
         return response
+    gate = request.app[GATE]
+
+    async def write(piece: bytes) -> None:
+        if not gate.knows_still(request):
+            raise UnauthorizedError("The session or token that this stream began with is gone.")
+        await response.write(piece)
+
     with request.app[TELEMETRY].feed.listen(wish, last_id) as listener:
         await response.prepare(request)
         try:
-            await listener.run(response.write)
-        except SlowListenerError:
+            await listener.run(write)
+        except (SlowListenerError, UnauthorizedError):
             # An end would say that all is told.
             if request.transport is not None:
                 request.transport.abort()

@@ -48,13 +48,17 @@ class Sessions:
 
     def use(self, session_id: str, now: float) -> str | None:
         """The hash of the token that a session was opened with, unless there is no such session any more."""
-        key = hash_token(session_id)
-        session = self._by_hash.pop(key, None)
-        if session is None or session.is_over(now):
-            return None
-        session.used = now
-        self._by_hash[key] = session
-        return session.token_hash
+        token_hash = self.find(session_id, now)
+        session = self._by_hash.pop(key := hash_token(session_id), None)
+        if session is not None and token_hash is not None:
+            session.used = now
+            self._by_hash[key] = session
+        return token_hash
+
+    def find(self, session_id: str, now: float) -> str | None:
+        """The same, which doesn't count as use."""
+        session = self._by_hash.get(hash_token(session_id))
+        return None if session is None or session.is_over(now) else session.token_hash
 
     def end(self, session_id: str) -> None:
         """End a session, if there is one of this id."""

@@ -1,6 +1,7 @@
 """What goes on, by the API: how the proxy is, and what became of the latest requests and why."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -241,3 +242,28 @@ async def test_an_explanation_says_whom_requests_avoid_and_why(
     )
     assert [each["reason"][:7] for each in drained["passed_over"]] == ["left al", "drained"]
     assert "Provider `straw` is drained: requests avoid it." in drained["why"]
+
+
+async def test_a_stream_ends_with_its_session(make_proxy: MakeProxy) -> None:
+    """Who logged out is told nothing more; the page's next try is refused."""
+    proxy = await make_proxy(admin={"token": "s3cret-admin-token"}, providers={"gone": GONE})
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar) as browser:
+
+        async def send(path: str, token: str = "") -> None:
+            async with browser.get(url(proxy, "/admin/login"), headers={"Accept": "text/html"}) as page:
+                [csrf, *_] = re.findall(r'name="csrf" value="(\w+)"', await page.text())
+            form = {"token": token, "csrf": csrf}
+            async with browser.post(url(proxy, path), data=form, allow_redirects=False) as answer:
+                assert answer.status == 303, await answer.text()
+
+        await send("/admin/login", "s3cret-admin-token")
+        async with browser.get(url(proxy, "/admin/events?kinds=change")) as stream:
+            assert b"hello" in await stream.content.readany()
+            await send("/admin/logout")
+            proxy.table.add_route(DynamicRoute("fast", [RouteEndpoint("gone", "a")]))
+            with pytest.raises(aiohttp.ClientPayloadError):
+                async with asyncio.timeout(5):
+                    await stream.content.read()
+        async with browser.get(url(proxy, "/admin/events")) as refused:
+            assert refused.status == 401

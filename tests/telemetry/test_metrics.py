@@ -4,6 +4,7 @@ import aiohttp
 import pytest
 
 from proxy.app import Proxy
+from proxy.config import hash_token
 from proxy.errors import Failure
 from proxy.gateway import relay
 from proxy.routing import DynamicRoute, Resolution, RouteEndpoint, RouteSource, RoutingTarget
@@ -126,7 +127,8 @@ async def test_metrics_are_behind_the_admin_guard(
 ) -> None:
     """Without the token nobody reads them; without one set, only who addresses this machine by a loopback name."""
     listener = {"listen": "127.0.0.1:0"} if has_listener else {}
-    guarded = await make_proxy(admin={"token": "s3cret", **listener})
+    scraper = {"name": "prometheus", "role": "viewer", "hash": hash_token("its-own")}
+    guarded = await make_proxy(admin={"token": "s3cret", "tokens": [scraper], **listener})
     free = await make_proxy(admin=listener) if listener else await make_proxy()
 
     async def status(proxy: Proxy, headers: dict[str, str]) -> int:
@@ -140,6 +142,7 @@ async def test_metrics_are_behind_the_admin_guard(
     assert await status(guarded, {}) == 401
     assert await status(guarded, {"Authorization": "Bearer wrong"}) == 401
     assert await status(guarded, {"Authorization": "Bearer s3cret"}) == 200
+    assert await status(guarded, {"Authorization": "Bearer its-own"}) == 200
     assert await status(free, {}) == 200
     assert await status(free, {"Host": "rebound.example"}) == 403
     if has_listener:
