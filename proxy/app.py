@@ -98,6 +98,8 @@ class Proxy:
                 self._preflight,
                 readings=self._health,
                 traffic=self._telemetry.under_way,
+                watching=self._telemetry.watch,
+                ring=self._attempts.alarms.ring,
             )
             add_live(admin, self._telemetry)
             if settings.admin.listen is None:

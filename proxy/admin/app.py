@@ -38,12 +38,16 @@ from proxy.admin.pages import add_pages, words
 from proxy.admin.pages.shares import shares
 from proxy.admin.paths import Paths
 from proxy.admin.preflight import preflight as try_endpoints
+from proxy.admin.shift_guard import NOTHING_WATCHED, Watching
+from proxy.admin.shift_payloads import Judgement
+from proxy.admin.shifter import Ring, Shifter, nobody_hears
 from proxy.admin.static_files import StaticFiles
 from proxy.config import Current
 from proxy.routing import DynamicRoutingTable
 from proxy.upstream import Preflight
 
 _HERE = Path(__file__).parent
+_SHIFTER = web.AppKey("shifter", Shifter)
 
 
 def build_admin(  # noqa: PLR0913 - it is wired to most of the program
@@ -55,6 +59,8 @@ def build_admin(  # noqa: PLR0913 - it is wired to most of the program
     *,
     readings: EndpointReadings = NOTHING_KNOWN,
     traffic: Traffic = NO_TRAFFIC,
+    watching: Watching = NOTHING_WATCHED,
+    ring: Ring = nobody_hears,
     clock: Clock = time.monotonic,
 ) -> web.Application:
     """The admin application, to be mounted below `/admin` with `add_subapp`.
@@ -67,15 +73,19 @@ def build_admin(  # noqa: PLR0913 - it is wired to most of the program
         preflight: tries endpoints out.
         readings: how the endpoints are.
         traffic: the requests under way.
+        watching: begins to watch what becomes of attempts, for the guard of shifts.
+        ring: told of each shift that takes itself back.
         clock: tells how much time has passed, in seconds, for the sessions' ends.
     """
     app = _guarded(current, clock)
-    app[DESK] = desk = Desk(table, current, readings)
+    judgements: dict[str, Judgement] = {}
+    app[DESK] = desk = Desk(table, current, readings, judgements)
     app[CHANGE_DESK] = changes = ChangeDesk(desk, table, current, readings=readings, traffic=traffic, audit=app[TRAIL])
+    app[_SHIFTER] = Shifter(changes, readings, watching, ring, judgements)
     app[DRAIN_DESK] = DrainDesk(changes, current)
     app[OVERVIEW] = Overview(table, current)
     app[ANSWERS] = Answers()
-    app.cleanup_ctx.append(_expiring)
+    app.cleanup_ctx.append(_going_on)
     app[RELOAD] = reload
     app[EXPOSE] = expose
     app[PREFLIGHT] = preflight
@@ -97,9 +107,12 @@ def build_metrics(current: Current, expose: Expose) -> web.Application:
     return app
 
 
-async def _expiring(app: web.Application) -> AsyncIterator[None]:
-    """While the application runs, what is temporary takes itself back; what is under way at its end is still done."""
-    async with Expirer(app[CHANGE_DESK]):
+async def _going_on(app: web.Application) -> AsyncIterator[None]:
+    """While the application runs, what is temporary takes itself back, and shifts go on.
+
+    What is under way at its end is still done.
+    """
+    async with Expirer(app[CHANGE_DESK]), app[_SHIFTER]:
         yield
     await app[CHANGE_DESK].close()
     await app[TRAIL].close()
@@ -134,6 +147,9 @@ def _add_paths(app: web.Application) -> None:
     # (?s:…) so that a name with an encoded line break is refused as such, not as an unknown path.
     operators.add_delete("/routes/{model:(?s:.+)}", change_api.remove_route)
     operators.add_post("/routes/{model:(?s:.+)}/rollback", change_api.rollback_route)
+    operators.add_post("/routes/{model:(?s:.+)}/shift/pause", change_api.pause_shift)
+    operators.add_post("/routes/{model:(?s:.+)}/shift/resume", change_api.resume_shift)
+    operators.add_post("/routes/{model:(?s:.+)}/shift/abort", change_api.abort_shift)
     operators.add_post("/rollback", change_api.rollback)
     viewers.add_get("/history", change_api.history)
     viewers.add_get("/providers", change_api.list_providers)

@@ -1,6 +1,7 @@
 """The calls of the admin API that change something, and the history of what they changed."""
 
 import re
+from collections.abc import Callable
 
 import msgspec
 from aiohttp import hdrs, web
@@ -14,7 +15,9 @@ from proxy.admin.keys import CHANGE_DESK, DESK, DRAIN_DESK
 from proxy.admin.payloads import LONGEST_REASON, RouteBody, decode
 from proxy.admin.preflight import refuse_for, try_out
 from proxy.admin.queries import flag, model_in_path, number
+from proxy.admin.shift_drafts import aborting, pausing, resuming
 from proxy.errors import InvalidRequestError
+from proxy.routing import Action, Draft
 
 _REVISION = re.compile(r'(?:W/)?"?(\d{1,18})"?', re.ASCII)
 _MOST_CHANGES_LISTED = 200
@@ -62,6 +65,31 @@ async def rollback_route(request: web.Request, body: bytes) -> web.Response:
     """`POST /routes/{model}/rollback`: undo the last change of a model's dynamic route."""
     asked = _asked_with(request, body)
     return answer(await request.app[CHANGE_DESK].rollback_route(model_in_path(request), asked))
+
+
+@changing
+async def pause_shift(request: web.Request, body: bytes) -> web.Response:
+    """`POST /routes/{model}/shift/pause`: let a shift stay at its step."""
+    model, changes = model_in_path(request), request.app[CHANGE_DESK]
+    return await _shift(request, body, lambda: pausing(model, changes.table))
+
+
+@changing
+async def resume_shift(request: web.Request, body: bytes) -> web.Response:
+    """`POST /routes/{model}/shift/resume`: let it go on."""
+    model, changes = model_in_path(request), request.app[CHANGE_DESK]
+    return await _shift(request, body, lambda: resuming(model, changes.table, changes.clock()))
+
+
+@changing
+async def abort_shift(request: web.Request, body: bytes) -> web.Response:
+    """`POST /routes/{model}/shift/abort`: put the route in force which there was before it."""
+    model, changes = model_in_path(request), request.app[CHANGE_DESK]
+    return await _shift(request, body, lambda: aborting(model, changes.table))
+
+
+async def _shift(request: web.Request, body: bytes, draft: Callable[[], Draft]) -> web.Response:
+    return answer(await request.app[CHANGE_DESK].make(draft, Action.SHIFT, _asked_with(request, body)))
 
 
 @changing

@@ -105,7 +105,9 @@ class ChangeDesk:
 
     async def set_route(self, body: RouteBody, asked: Asked) -> RouteSet:
         """Create or replace a dynamic route, whole."""
-        changed = await self.make(lambda: drafts.setting(body, self.table, self.clock()), Action.SET, asked)
+        changed = await self.make(
+            lambda: drafts.setting(body, self.table, self.clock(), asked.actor.name), Action.SET, asked
+        )
         after = changed.routes[0].after
         expires_at = None if after is None or after.expires_at is msgspec.UNSET else after.expires_at
         return RouteSet(model=body.model, expires_at=expires_at, **msgspec.structs.asdict(changed))
@@ -117,7 +119,9 @@ class ChangeDesk:
 
     async def batch(self, body: BatchBody, asked: Asked) -> Changed:
         """Set and remove several routes as one revision, or none of them."""
-        return await self.make(lambda: drafts.batch(body, self.table, self.clock()), Action.BATCH, asked)
+        return await self.make(
+            lambda: drafts.batch(body, self.table, self.clock(), asked.actor.name), Action.BATCH, asked
+        )
 
     async def rollback(self, to_revision: int, asked: Asked) -> Changed:
         """Put routes and drains in force as they were once a revision was; without a revision if that's how they are.

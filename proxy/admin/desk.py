@@ -18,7 +18,8 @@ from proxy.admin.change_payloads import (
 )
 from proxy.admin.endpoints import NOTHING_KNOWN, EndpointReadings
 from proxy.admin.payloads import Explanation, PassedOver, RouteInForce, RouteList, ShadowedRoute
-from proxy.admin.views import drain_state, end, logged, moment, unusual
+from proxy.admin.shift_payloads import NONE_JUDGED, Judgement
+from proxy.admin.views import drain_state, end, logged, moment, shift_state, unusual
 from proxy.config import Current
 from proxy.config.settings import Provider
 from proxy.errors import UnknownModelError
@@ -35,11 +36,17 @@ class Desk:
         table: the table that requests are routed by.
         current: the settings in force: a route can only name one of their providers.
         readings: how the endpoints are.
+        judgements: the latest of each model whose route shifts.
     """
 
     def __init__(
-        self, table: DynamicRoutingTable, current: Current, readings: EndpointReadings = NOTHING_KNOWN
+        self,
+        table: DynamicRoutingTable,
+        current: Current,
+        readings: EndpointReadings = NOTHING_KNOWN,
+        judgements: Mapping[str, Judgement] = NONE_JUDGED,
     ) -> None:
+        self._judgements = judgements
         self._table = table
         self._current = current
         self._readings = readings
@@ -111,6 +118,7 @@ class Desk:
             shadows_config=route.shadows_config,
             options=route.options,
             expires_at=route.expires_at,
+            shift=route.shift,
             protocol=route.protocol,
             shadowed=route.shadowed,
             why=" ".join([_why(route), *self._why_around(route), *_why_not(route, passed_over)]),
@@ -194,6 +202,7 @@ class Desk:
             shadows_config=view.shadows_config,
             options=unusual(view.options),
             expires_at=end(view.expiry),
+            shift=shift_state(view.shift, self._judgements.get(view.model)),
             protocol=self._table.protocol_of(view.endpoints[0].provider),
             shadowed=self._shadowed(view),
         )

@@ -4,6 +4,7 @@ from collections import Counter
 
 from proxy.admin.change_payloads import BatchBody
 from proxy.admin.payloads import RouteBody
+from proxy.admin.shift_drafts import aborting, beginning
 from proxy.config.document import header_name
 from proxy.config.settings import FAILED_OVER, RouteOptions, RouteStrategy
 from proxy.errors import Failure, InvalidRequestError, NotFoundError
@@ -14,9 +15,9 @@ MOST_STACKED = 8
 """Temporary routes one on top of the other, each of which takes itself back to the one below."""
 
 
-def setting(body: RouteBody, table: DynamicRoutingTable, now: float) -> Draft:
+def setting(body: RouteBody, table: DynamicRoutingTable, now: float, actor: str) -> Draft:
     """A draft that sets a route; raises `InvalidRequestError` if that is no route."""
-    return Draft.setting([_route(body, table, now)])
+    return Draft.setting([_route(body, table, now, actor)])
 
 
 def removing(model: str, table: DynamicRoutingTable) -> Draft:
@@ -31,7 +32,7 @@ def removing(model: str, table: DynamicRoutingTable) -> Draft:
     return Draft.setting([], [model])
 
 
-def batch(body: BatchBody, table: DynamicRoutingTable, now: float) -> Draft:
+def batch(body: BatchBody, table: DynamicRoutingTable, now: float, actor: str) -> Draft:
     """A draft of several changes; raises what is wrong with the first that can't be."""
     models = [*(route.model for route in body.set), *body.remove]
     if not models:
@@ -41,7 +42,7 @@ def batch(body: BatchBody, table: DynamicRoutingTable, now: float) -> Draft:
         raise InvalidRequestError(f"`{twice[:80]}` comes twice in the batch: which of the two is meant?")
     for model in body.remove:
         removing(model, table)
-    return Draft.setting([_route(each, table, now) for each in body.set], body.remove)
+    return Draft.setting([_route(each, table, now, actor) for each in body.set], body.remove)
 
 
 def way_back(to_revision: int, table: DynamicRoutingTable) -> Draft:
@@ -53,16 +54,23 @@ def way_back(to_revision: int, table: DynamicRoutingTable) -> Draft:
         message = f"There was no revision {to_revision} yet: revision {table.revision} is in force."
         raise InvalidRequestError(message, param="to_revision")
     draft = table.history.way_back_to(to_revision)
-    routes = {model: route for model, route in draft.routes.items() if route != table.dynamic_route(model)}
+    wanted = {model: route and route.standing() for model, route in draft.routes.items()}
+    routes = {model: route for model, route in wanted.items() if route != table.dynamic_route(model)}
     drained = table.drains.by_provider
     drains = {name: drain for name, drain in draft.drains.items() if drain != drained.get(name)}
     return _possible(Draft(routes, drains), table)
 
 
 def undoing(model: str, table: DynamicRoutingTable) -> Draft:
-    """A draft that undoes the last change of a model's dynamic route; raises `ForgottenRevisionError`."""
+    """A draft that undoes the last change of a model's dynamic route, or all of a shift under way.
+
+    Raises `ForgottenRevisionError`.
+    """
     check_model_name(model)
-    return _possible(Draft({model: table.history.before_last_change_of(model)}), table)
+    if (route := table.dynamic_route(model)) is not None and route.shift is not None:
+        return aborting(model, table)
+    before = table.history.before_last_change_of(model)
+    return _possible(Draft({model: before and before.standing()}), table)
 
 
 def _possible(draft: Draft, table: DynamicRoutingTable) -> Draft:
@@ -77,7 +85,7 @@ def _possible(draft: Draft, table: DynamicRoutingTable) -> Draft:
     return draft
 
 
-def _route(body: RouteBody, table: DynamicRoutingTable, now: float) -> DynamicRoute:
+def _route(body: RouteBody, table: DynamicRoutingTable, now: float, actor: str) -> DynamicRoute:
     check_model_name(body.model)
     for endpoint in body.endpoints:
         check_model_id(endpoint.provider, endpoint.model_id)
@@ -85,7 +93,9 @@ def _route(body: RouteBody, table: DynamicRoutingTable, now: float) -> DynamicRo
         RouteEndpoint(endpoint.provider, endpoint.model_id, endpoint.weight, endpoint.max_input_tokens)
         for endpoint in body.endpoints
     ]
-    return DynamicRoute(body.model, endpoints, _strategy(body.strategy), _options(body), _expiry(body, table, now))
+    strategy, options, expiry = _strategy(body.strategy), _options(body), _expiry(body, table, now)
+    route = DynamicRoute(body.model, endpoints, strategy, options, expiry)
+    return route if body.shift is None else beginning(route, body.shift, table, now, actor)
 
 
 def _expiry(body: RouteBody, table: DynamicRoutingTable, now: float) -> Expiry | None:

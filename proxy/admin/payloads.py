@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
+from proxy.admin.shift_payloads import GuardBody, ShiftBody, ShiftState
 from proxy.config import Changes, Fault
 from proxy.config.settings import (
     FAILED_OVER,
@@ -64,6 +65,8 @@ class RouteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason = ""
     expires_in_s: Lifetime | None = None
     """After which the route takes itself back; None: never."""
+    shift: ShiftBody | None = None
+    """How it takes over from the route in force, bit by bit; None: at once."""
     dry_run: bool = False
     """Whether only to tell what would change."""
     cut_old: bool = False
@@ -86,12 +89,16 @@ class ShadowedRoute(msgspec.Struct, frozen=True):
 
 
 class RouteState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a route does. `options` are there if any is not the usual one, `expires_at` if the route is temporary."""
+    """What a route does. `options` are there if any is not the usual one, `expires_at` if the route is temporary.
+
+    While it takes over from another, there is a `shift`, and the endpoints are those of both.
+    """
 
     strategy: str
     endpoints: tuple[RouteEndpoint, ...]
     options: RouteOptions | msgspec.UnsetType = msgspec.UNSET
     expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    shift: ShiftState | msgspec.UnsetType = msgspec.UNSET
 
     def unusual(self) -> dict[str, str]:
         """The options that are not the usual ones, as text."""
@@ -219,7 +226,8 @@ def _explain(message: str, kind: type[msgspec.Struct]) -> str:
     if (unknown := _UNKNOWN_FIELD.fullmatch(what)) is not None:
         if where.startswith("set["):
             kind = RouteBody
-        known = (EndpointBody if "endpoints[" in where else kind).__struct_fields__
+        nested = {"endpoints": EndpointBody, "shift": ShiftBody, "guard": GuardBody}
+        known = nested.get(where.rpartition(".")[2].partition("[")[0], kind).__struct_fields__
         close = get_close_matches(unknown["name"][:80], known, n=1)
         hint = f"did you mean `{close[0]}`?" if close else f"expected {', '.join(known)}."
         what = f"Unknown field `{unknown['name'][:80]}`: {hint}"

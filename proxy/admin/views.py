@@ -6,8 +6,9 @@ import msgspec
 
 from proxy.admin.change_payloads import Changelog, DrainDiff, DrainState, RouteEdited
 from proxy.admin.payloads import RouteState
+from proxy.admin.shift_payloads import Judgement, ShiftSide, ShiftState
 from proxy.config.settings import RouteOptions
-from proxy.routing import USUAL_OPTIONS, Change, Drain, DrainEdit, DynamicRoute, Expiry
+from proxy.routing import USUAL_OPTIONS, Change, Drain, DrainEdit, DynamicRoute, Expiry, Shift
 
 
 def moment(at: float | None) -> datetime | None:
@@ -50,6 +51,27 @@ def route_state(route: DynamicRoute | None) -> RouteState | None:
         endpoints=tuple(route.endpoints),
         options=unusual(route.options),
         expires_at=end(route.expiry),
+        shift=shift_state(route.shift),
+    )
+
+
+def shift_state(shift: Shift | None, judgement: Judgement | None = None) -> ShiftState | msgspec.UnsetType:
+    """How far a shift has come."""
+    if shift is None:
+        return msgspec.UNSET
+    to, old = (ShiftSide(side.strategy, tuple(side.endpoints)) for side in (shift.to, shift.old))
+    return ShiftState(
+        state="paused" if shift.next_at is None else "running",
+        share=shift.share,
+        step=shift.step,
+        steps=shift.steps,
+        every_s=shift.every_s,
+        next_at=moment(shift.next_at),
+        started_by=shift.actor,
+        to=to,
+        old=old,
+        guard=shift.guard,
+        judgement=judgement,
     )
 
 

@@ -20,24 +20,24 @@ from proxy.routing.changes import (
 from proxy.routing.config_table import ConfigRoutingTable
 from proxy.routing.drains import Drain, Drains, asked_providers
 from proxy.routing.dynamic_table import DynamicRoutingTable
+from proxy.routing.shift import compared, resumed, shifted, stepped, taken_back
+from proxy.routing.tables import AdminRoutingTable, DescribedTable, ModelRegistry, RoutingTable
 from proxy.routing.types import (
     ALWAYS_USABLE,
     USUAL_OPTIONS,
-    AdminRoutingTable,
     Affinity,
     Conditions,
-    DescribedTable,
     DynamicRoute,
     Expiry,
     ModelEntry,
-    ModelRegistry,
     Resolution,
     RouteEndpoint,
     RouteEntry,
     RouteSource,
     RouteView,
-    RoutingTable,
     RoutingTarget,
+    Shift,
+    ShiftGuard,
 )
 
 __all__ = [
@@ -72,7 +72,14 @@ __all__ = [
     "RouteView",
     "RoutingTable",
     "RoutingTarget",
+    "Shift",
+    "ShiftGuard",
     "StaleRevisionError",
     "UnknownModelError",
     "asked_providers",
+    "compared",
+    "resumed",
+    "shifted",
+    "stepped",
+    "taken_back",
 ]

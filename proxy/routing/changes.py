@@ -28,6 +28,8 @@ class Action(StrEnum):
     ROLLBACK = auto()
     DRAIN = auto()
     RESTORE = auto()
+    SHIFT = auto()
+    """A route that takes over bit by bit took a step, was paused or resumed, or was taken back."""
     EXPIRE = auto()
     """What was temporary took itself back."""
     RELOAD = auto()

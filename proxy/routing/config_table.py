@@ -56,6 +56,10 @@ class ConfigRoutingTable:
         own = self._routes.get(route.model)
         return own if own is not None and own.equals(route) else route
 
+    def config_route(self, model: str) -> Route | None:
+        """The route itself; None if the config file has none of this name."""
+        return self._routes.get(model)
+
     async def route(self, model: str) -> RoutingTarget:
         """The target of the model's route, or of a direct name; raises `UnknownModelError`."""
         return (await self.resolve(model)).target

@@ -12,9 +12,12 @@ from proxy.errors import UnknownModelError
 from proxy.routing.changes import Action, Cause, Change, Draft, DrainEdit, History, RouteEdit, StaleRevisionError
 from proxy.routing.config_table import ConfigRoutingTable
 from proxy.routing.drains import Drains
+from proxy.routing.ends import ended, next_end
 from proxy.routing.inner import described
 from proxy.routing.names import neighbours
-from proxy.routing.route import Route, ready_route
+from proxy.routing.route import Route
+from proxy.routing.shift import ready_shift
+from proxy.routing.tables import ModelRegistry, RoutingTable
 from proxy.routing.types import (
     ALWAYS_USABLE,
     Affinity,
@@ -22,12 +25,10 @@ from proxy.routing.types import (
     DynamicRoute,
     Expiry,
     ModelEntry,
-    ModelRegistry,
     Resolution,
     RouteEntry,
     RouteSource,
     RouteView,
-    RoutingTable,
     RoutingTarget,
 )
 
@@ -54,6 +55,7 @@ class DynamicRoutingTable:
         self._below = described(inner)
         self._routes: dict[str, Route] = {}
         self._expiring: dict[str, Expiry] = {}
+        self._shifting: dict[str, Route] = {}
         self._revision = 0
         # Resolving never takes it: it keeps two threads' changes from getting the same revision.
         self._changing = Lock()
@@ -88,6 +90,7 @@ class DynamicRoutingTable:
             affinity: tells which requests it belongs together with; only strategies that stick ask.
         """
         if (route := self._routes.get(model)) is not None:
+            route = route if route.side is None else route.side(affinity)
             target, fallbacks = route.choose(affinity)
             resolution = Resolution(
                 target, fallbacks, RouteSource.DYNAMIC, self._revision, route.options, route.strategy
@@ -190,6 +193,10 @@ class DynamicRoutingTable:
         """Copies of the dynamic routes, sorted by model."""
         return [self._record(route) for route in sorted(self._routes.values(), key=lambda route: route.model)]
 
+    def shifting(self) -> list[DynamicRoute]:
+        """Copies of the dynamic routes that are taking over from others."""
+        return [self._record(route) for route in list(self._shifting.values())]
+
     def dynamic_route(self, model: str) -> DynamicRoute | None:
         """A copy of a model's dynamic route; None if it has none."""
         route = self._routes.get(model)
@@ -235,14 +242,11 @@ class DynamicRoutingTable:
 
     def next_expiry(self) -> float | None:
         """When the next temporary route or drain takes itself back, in seconds since the epoch; None: none does."""
-        drains = (drain.expires_at for drain in self.drains.by_provider.values() if drain.expires_at is not None)
-        return min((*(expiry.at for expiry in list(self._expiring.values())), *drains), default=None)
+        return next_end(self._expiring, self.drains.by_provider)
 
     def expired(self, now: float) -> list[Draft]:
         """What takes back each route and drain whose time is over."""
-        routes = [Draft({model: each.following(now)}) for model, each in list(self._expiring.items()) if each.at <= now]
-        drains = [drain for drain in self.drains.by_provider.values() if drain.expires_at is not None]
-        return routes + [Draft(drains={drain.provider: None}) for drain in drains if (drain.expires_at or now) <= now]
+        return ended(self._expiring, self.drains.by_provider, now)
 
     def protocol_of(self, provider: str) -> str | None:
         """A provider's native protocol; None if the inner table doesn't have it."""
@@ -256,12 +260,12 @@ class DynamicRoutingTable:
 
     def _ready(self, draft: Draft) -> dict[str, Route]:
         routes = [route for route in draft.routes.values() if route is not None]
-        for route in routes:
-            later = route.expiry.then if route.expiry is not None else None
-            while later is not None:
-                ready_route(later, self.drains, self.accepts_provider)
-                later = later.expiry.then if later.expiry is not None else None
-        return {route.model: ready_route(route, self.drains, self.accepts_provider) for route in routes}
+        # What comes back later is checked as well.
+        return {each.model: self._make_ready(each) for route in routes for each in (*route.later(), route)}
+
+    def _make_ready(self, route: DynamicRoute) -> Route:
+        below = self._below.config_route(route.model) if isinstance(self._below, ConfigRoutingTable) else None
+        return ready_shift(route, below, self.drains, self.accepts_provider)
 
     def _change(self, draft: Draft, ready: dict[str, Route], cause: Cause) -> Change:
         edits = []
@@ -276,14 +280,16 @@ class DynamicRoutingTable:
         return Change(self._revision + 1, cause, tuple(edits), kept)
 
     def _put(self, edit: RouteEdit, ready: Route | None) -> None:
+        self._expiring.pop(edit.model, None)
+        self._shifting.pop(edit.model, None)
         if edit.after is None or ready is None:
             del self._routes[edit.model]
-            self._expiring.pop(edit.model, None)
         else:
             # Its end is known before it is in force.
-            self._expiring.pop(edit.model, None)
             if edit.after.expiry is not None:
                 self._expiring[edit.model] = edit.after.expiry
+            if ready.shift is not None:
+                self._shifting[edit.model] = ready
             self._routes[edit.model] = ready
         if edit.before is None or edit.after is None:
             self._naming += 1

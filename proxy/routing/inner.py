@@ -1,15 +1,13 @@
 """What can stand below the dynamic routes: any table, described as well as it lets itself be."""
 
 from proxy.config.settings import RouteStrategy
+from proxy.routing.tables import DescribedTable, ResolvingTable, RoutingTable
 from proxy.routing.types import (
-    DescribedTable,
     Resolution,
-    ResolvingTable,
     RouteEndpoint,
     RouteEntry,
     RouteSource,
     RouteView,
-    RoutingTable,
     RoutingTarget,
 )
 

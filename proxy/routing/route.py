@@ -13,11 +13,13 @@ from proxy.routing.strategies import STRATEGIES, Targets
 from proxy.routing.types import (
     ALWAYS_USABLE,
     USUAL_OPTIONS,
+    Affinity,
     Conditions,
     DynamicRoute,
     Expiry,
     RouteEndpoint,
     RoutingTarget,
+    Shift,
 )
 
 
@@ -27,9 +29,11 @@ class Route:
     Attributes:
         choose: gives one request's target and the ordered fallbacks behind it, by what tells which requests belong
             together, if anything does.
+        side: while the route takes over from another, gives the one of the two that a request takes; None otherwise.
+        shift: how far it has come with that.
     """
 
-    __slots__ = ("choose", "model", "options", "strategy", "targets", "weights")
+    __slots__ = ("choose", "model", "options", "shift", "side", "strategy", "targets", "weights")
 
     def __init__(
         self,
@@ -46,6 +50,8 @@ class Route:
         self.weights = weights
         # Told apart by identity with each request.
         self.options = USUAL_OPTIONS if options == USUAL_OPTIONS else options
+        self.side: Callable[[Affinity | None], Route] | None = None
+        self.shift: Shift | None = None
         self.choose = STRATEGIES[strategy](targets, weights, conditions, options.sticky_header)
 
     def equals(self, other: "Route") -> bool:
@@ -62,7 +68,7 @@ class Route:
 
     def record(self, expiry: Expiry | None) -> DynamicRoute:
         """The route as a record, for the caller to keep or change."""
-        return DynamicRoute(self.model, self.endpoints(), self.strategy, self.options, expiry)
+        return DynamicRoute(self.model, self.endpoints(), self.strategy, self.options, expiry, self.shift)
 
 
 def _context(target: RoutingTarget) -> int | msgspec.UnsetType:

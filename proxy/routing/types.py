@@ -1,11 +1,11 @@
-"""The vocabulary of routing: what a route is made of, and what a table promises.
+"""The vocabulary of routing: what a route is made of.
 
 Immutable where it travels between rooms; `RouteEndpoint` and `DynamicRoute` are plain records that a caller fills in.
 """
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import msgspec
 
@@ -90,12 +90,25 @@ class DynamicRoute(msgspec.Struct):
     options: RouteOptions = USUAL_OPTIONS
     expiry: "Expiry | None" = None
     """When it takes itself back; None: never."""
+    shift: "Shift | None" = None
+    """How far it has come, if it takes over bit by bit: its endpoints are then those of both routes, the new first."""
 
     def providers(self) -> Iterator[str]:
         """Every provider that it leads to, also once it has taken itself back."""
-        yield from (endpoint.provider for endpoint in self.endpoints)
+        for route in (self, *self.later()):
+            yield from (endpoint.provider for endpoint in route.endpoints)
+
+    def later(self) -> Iterator["DynamicRoute"]:
+        """The routes that come back one after the other, as each takes itself back."""
         if self.expiry is not None and self.expiry.then is not None:
-            yield from self.expiry.then.providers()
+            yield self.expiry.then
+            yield from self.expiry.then.later()
+
+    def standing(self) -> "DynamicRoute":
+        """The same route, which takes no further step by itself: whoever goes back to it may not mean to go on."""
+        if self.shift is None or self.shift.next_at is None:
+            return self
+        return msgspec.structs.replace(self, shift=msgspec.structs.replace(self.shift, next_at=None))
 
 
 class Expiry(msgspec.Struct, frozen=True):
@@ -114,7 +127,55 @@ class Expiry(msgspec.Struct, frozen=True):
         route = self.then
         while route is not None and route.expiry is not None and route.expiry.at <= now:
             route = route.expiry.then
-        return route
+        return None if route is None else route.standing()
+
+
+class ShiftGuard(msgspec.Struct, frozen=True, kw_only=True):
+    """When a shift takes itself back: how much worse than the old endpoints the new ones may do.
+
+    Attributes:
+        window_s: the time over which both are compared, at least: it lasts until there are enough attempts.
+        min_attempts: how many attempts there must be in it on both sides, before anything is told from them.
+        error_margin: how much larger the share of failed attempts may be, from 0 to 1.
+        ttfb_factor, ttfb_slack_s: theirs may be so many times the p95 time to first byte of the old, and so much more.
+    """
+
+    window_s: float
+    min_attempts: int = 20
+    error_margin: float = 0.05
+    ttfb_factor: float = 2.0
+    ttfb_slack_s: float = 0.5
+
+
+class Shift(msgspec.Struct, frozen=True, kw_only=True):
+    """One route taking over from another, step by step.
+
+    Attributes:
+        to: the new route, as it will be.
+        old: the one that had all requests before.
+        over_config: whether that is no dynamic route, so that the way back is to have none.
+        steps: percent of the requests that the new one gets, each more than the one before; the last is 100.
+        every_s: how long each step lasts.
+        step: the position of the one in force.
+        next_at: when the next is due, in seconds since the epoch; None while it is paused.
+        guard: when it takes itself back; None: never.
+        actor: who began it.
+    """
+
+    to: DynamicRoute
+    old: DynamicRoute
+    over_config: bool
+    steps: tuple[float, ...]
+    every_s: float
+    step: int = 0
+    next_at: float | None = None
+    guard: ShiftGuard | None = None
+    actor: str = ""
+
+    @property
+    def share(self) -> float:
+        """Percent of the requests that the new route gets now."""
+        return self.steps[self.step]
 
 
 class RouteView(msgspec.Struct, frozen=True):
@@ -127,14 +188,21 @@ class RouteView(msgspec.Struct, frozen=True):
     shadows_config: bool = False
     options: RouteOptions = USUAL_OPTIONS
     expiry: Expiry | None = None
+    shift: Shift | None = None
 
     @classmethod
     def of_dynamic(cls, route: DynamicRoute, below: "RouteView | None") -> "RouteView":
         """How a dynamic route looks over what is below it."""
         shadows_config = below is not None and below.source is RouteSource.CONFIG
-        endpoints = tuple(route.endpoints)
         return cls(
-            route.model, route.strategy, endpoints, RouteSource.DYNAMIC, shadows_config, route.options, route.expiry
+            route.model,
+            route.strategy,
+            tuple(route.endpoints),
+            RouteSource.DYNAMIC,
+            shadows_config,
+            route.options,
+            route.expiry,
+            route.shift,
         )
 
 
@@ -168,82 +236,3 @@ class _AlwaysUsable:
 
 
 ALWAYS_USABLE: Conditions = _AlwaysUsable()
-
-
-class RoutingTable(Protocol):
-    """Maps a model name to a target. An implementation may do I/O to find it."""
-
-    async def route(self, model: str) -> RoutingTarget:
-        """The target for one request; raises `UnknownModelError`."""
-        ...
-
-    def list_routes(self) -> list[RouteEntry]:
-        """Every route, each model once."""
-        ...
-
-
-@runtime_checkable
-class ModelRegistry(Protocol):
-    """Knows the models that can be asked for."""
-
-    def list_models(self) -> list[ModelEntry]:
-        """Every known model, sorted by id."""
-        ...
-
-
-class AdminRoutingTable(RoutingTable, Protocol):
-    """A table whose routes can be changed while it is in use."""
-
-    def add_route(self, route: DynamicRoute) -> None:
-        """Create or replace a dynamic route; raises `InvalidRequestError` and changes nothing if it can't serve."""
-        ...
-
-    def remove_route(self, model: str) -> bool:
-        """Remove a dynamic route; False if there was none."""
-        ...
-
-    def list_dynamic_routes(self) -> list[DynamicRoute]:
-        """Copies of the dynamic routes, sorted by model."""
-        ...
-
-
-@runtime_checkable
-class ResolvingTable(Protocol):
-    """A table that knows fallbacks."""
-
-    async def resolve(self, model: str) -> Resolution:
-        """The target with its fallbacks; raises `UnknownModelError`."""
-        ...
-
-
-@runtime_checkable
-class DescribedTable(Protocol):
-    """A table that tells more than a target: fallbacks, strategies, and which providers there are."""
-
-    async def route(self, model: str) -> RoutingTarget:
-        """See `RoutingTable.route`."""
-        ...
-
-    def list_routes(self) -> list[RouteEntry]:
-        """See `RoutingTable.list_routes`."""
-        ...
-
-    async def resolve(self, model: str) -> Resolution:
-        """The target with its fallbacks; raises `UnknownModelError`."""
-        ...
-
-    def describe(self, model: str) -> RouteView | None:
-        """The route that `model` would take, without taking it; None if there is none."""
-        ...
-
-    def describe_routes(self) -> list[RouteView]:
-        """Every route in force, sorted by model."""
-        ...
-
-    def protocol_of(self, provider: str) -> str | None:
-        """A provider's native protocol; None if there is no such provider."""
-        ...
-
-    def accepts_provider(self, provider: str) -> bool:
-        """Whether a route may name this provider."""
-        ...

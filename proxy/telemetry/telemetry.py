@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 
 from proxy.config import AccessLog, Current
 from proxy.routing import Change
@@ -15,6 +16,7 @@ from proxy.telemetry.readings import Readings
 from proxy.telemetry.recent import Recent
 from proxy.telemetry.tracer import Tracer
 from proxy.telemetry.under_way import UnderWay
+from proxy.telemetry.watch import Watch
 from proxy.wire import Head
 
 
@@ -89,6 +91,10 @@ class Telemetry:
 
     def _meter(self) -> Meter:
         return Meter(self._metrics, self.recent, self._readings.endpoints)
+
+    def watch(self, endpoints: Collection[tuple[str, str]]) -> Watch:
+        """Watch what becomes of the attempts at these endpoints, each a provider and a model id, from now on."""
+        return Watch(self._metrics, self.recent, endpoints)
 
     async def exposition(self) -> bytes:
         """All metrics in Prometheus' text format, written in a thread: there may be many."""
