@@ -95,6 +95,34 @@ class Change(msgspec.Struct, frozen=True):
         return next((edit for edit in self.routes if edit.model == model), None)
 
 
+def change_between(
+    revision: int,
+    cause: Cause,
+    routes: Mapping[str, DynamicRoute | None],
+    new_routes: Mapping[str, DynamicRoute | None],
+    drains: Mapping[str, Drain],
+    new_drains: Mapping[str, Drain | None],
+) -> Change:
+    """What leads from routes and drains as they are to those that are wanted, less what is nothing before and after.
+
+    Args:
+        revision: the one that it makes.
+        cause: who does it, and why.
+        routes: dynamic routes by model, at least those of all the models in question.
+        new_routes: what is wanted in their place.
+        drains: those in force, by provider.
+        new_drains: what is wanted in the place of some.
+    """
+    edits = (RouteEdit(model, routes[model], after) for model, after in new_routes.items())
+    drain_edits = (DrainEdit(provider, drains.get(provider), after) for provider, after in new_drains.items())
+    return Change(
+        revision,
+        cause,
+        tuple(edit for edit in edits if edit.before is not None or edit.after is not None),
+        tuple(edit for edit in drain_edits if edit.before is not None or edit.after is not None),
+    )
+
+
 class StaleRevisionError(InvalidRequestError):
     """A change was meant for another revision than the one in force.
 

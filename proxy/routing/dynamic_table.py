@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from threading import Lock
 
 from proxy.errors import UnknownModelError
-from proxy.routing.changes import Action, Cause, Change, Draft, DrainEdit, History, RouteEdit, StaleRevisionError
+from proxy.routing.changes import Action, Cause, Change, Draft, History, RouteEdit, StaleRevisionError, change_between
 from proxy.routing.config_table import ConfigRoutingTable
 from proxy.routing.drains import Drains
 from proxy.routing.ends import ended, next_end
@@ -268,16 +268,9 @@ class DynamicRoutingTable:
         return ready_shift(route, below, self.drains, self.accepts_provider)
 
     def _change(self, draft: Draft, ready: dict[str, Route], cause: Cause) -> Change:
-        edits = []
-        for model, wanted in draft.routes.items():
-            before = self.dynamic_route(model)
-            after = None if wanted is None else ready[model].record(wanted.expiry)
-            if before is not None or after is not None:
-                edits.append(RouteEdit(model, before, after))
-        drained = self.drains.by_provider
-        drain_edits = [DrainEdit(provider, drained.get(provider), after) for provider, after in draft.drains.items()]
-        kept = tuple(edit for edit in drain_edits if edit.before is not None or edit.after is not None)
-        return Change(self._revision + 1, cause, tuple(edits), kept)
+        after = {model: wanted and ready[model].record(wanted.expiry) for model, wanted in draft.routes.items()}
+        before = {model: self.dynamic_route(model) for model in after}
+        return change_between(self._revision + 1, cause, before, after, self.drains.by_provider, draft.drains)
 
     def _put(self, edit: RouteEdit, ready: Route | None) -> None:
         self._expiring.pop(edit.model, None)
