@@ -12,7 +12,7 @@ from typing import Self
 from aiohttp import web
 
 from proxy import __version__
-from proxy.admin import Reloaded, add_live, build_admin, build_metrics
+from proxy.admin import Reloaded, add_live, add_shadows, build_admin, build_metrics
 from proxy.config import Address, Current, Settings
 from proxy.gateway import Application, Attempts, Discovery, Gateway, Handler, Listener
 from proxy.reload import Load, Reloader
@@ -89,6 +89,7 @@ class Proxy:
             await stack.enter_async_context(self._telemetry.feed)
             await stack.enter_async_context(self._upstream)
             await stack.enter_async_context(Prober(self._upstream, self._health))
+            await stack.enter_async_context(self._attempts.shadows)
             app = Discovery(self.table, lambda: not self._is_stopping, self._telemetry).application()
             admin = build_admin(
                 self.table,
@@ -102,6 +103,7 @@ class Proxy:
                 ring=self._attempts.alarms.ring,
             )
             add_live(admin, self._telemetry)
+            add_shadows(admin, self._attempts.shadows.figures)
             if settings.admin.listen is None:
                 application = await self._run(stack, app, admin)
             else:

@@ -8,5 +8,6 @@ writes down what they do. `desk.py` does the work for the API (`api.py`) and the
 from proxy.admin.app import build_admin, build_metrics
 from proxy.admin.live import add_live
 from proxy.admin.payloads import Reloaded
+from proxy.admin.shadow import add_shadows
 
-__all__ = ["Reloaded", "add_live", "build_admin", "build_metrics"]
+__all__ = ["Reloaded", "add_live", "add_shadows", "build_admin", "build_metrics"]

@@ -133,7 +133,9 @@ def _options(body: RouteBody) -> RouteOptions:
             message = f"sticky_header: expected {error}, got `{body.sticky_header[:80]}`."
             raise InvalidRequestError(message, param="sticky_header") from error
     failover_on = tuple(map(Failure, body.failover_on))
-    return RouteOptions(failover_on, body.delivery, body.hedge_after, body.ping_s, body.sticky_header)
+    if body.shadow is not None:
+        check_model_id(body.shadow.provider, body.shadow.model_id)
+    return RouteOptions(failover_on, body.delivery, body.hedge_after, body.ping_s, body.sticky_header, body.shadow)
 
 
 def check_model_id(provider: str, model_id: str) -> None:

@@ -18,6 +18,7 @@ from proxy.config.settings import (
     RouteOptions,
     RouteStrategy,
     Seconds,
+    Shadow,
 )
 from proxy.errors import InvalidRequestError, Protocol
 from proxy.routing import RouteEndpoint
@@ -58,6 +59,7 @@ class RouteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hedge_after: Seconds | HedgeAfter | None = None
     ping_s: Seconds | None = None
     sticky_header: str | None = None
+    shadow: Shadow | None = None
     preflight: bool = False
     """Whether to try the endpoints out first, and tell what came of it."""
     require_preflight: bool = False
@@ -226,7 +228,7 @@ def _explain(message: str, kind: type[msgspec.Struct]) -> str:
     if (unknown := _UNKNOWN_FIELD.fullmatch(what)) is not None:
         if where.startswith("set["):
             kind = RouteBody
-        nested = {"endpoints": EndpointBody, "shift": ShiftBody, "guard": GuardBody}
+        nested = {"endpoints": EndpointBody, "shift": ShiftBody, "guard": GuardBody, "shadow": Shadow}
         known = nested.get(where.rpartition(".")[2].partition("[")[0], kind).__struct_fields__
         close = get_close_matches(unknown["name"][:80], known, n=1)
         hint = f"did you mean `{close[0]}`?" if close else f"expected {', '.join(known)}."

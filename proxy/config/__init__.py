@@ -23,6 +23,7 @@ from proxy.config.settings import (
     RouteStrategy,
     Server,
     Settings,
+    Shadow,
     Timeouts,
     Tracing,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "Secret",
     "Server",
     "Settings",
+    "Shadow",
     "Timeouts",
     "Tracing",
     "changes",

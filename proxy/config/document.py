@@ -23,11 +23,13 @@ from proxy.config.settings import (
     Delivery,
     HedgeAfter,
     Limits,
+    MirroredShare,
     ModelFacts,
     Probe,
     RouteStrategy,
     Seconds,
     Server,
+    Shadow,
     Share,
     Timeouts,
 )
@@ -93,6 +95,14 @@ class EndpointEntry(msgspec.Struct, frozen=True):
     max_input_tokens: Count | None = None
 
 
+class ShadowEntry(msgspec.Struct, frozen=True):
+    """A candidate that gets a share of a route's requests as well."""
+
+    provider: ProviderRef
+    model_id: ModelName
+    share: MirroredShare
+
+
 class ModelEntry(ModelFacts, frozen=True):
     """A model's route, and what is known of the model."""
 
@@ -103,6 +113,7 @@ class ModelEntry(ModelFacts, frozen=True):
     hedge_after: Delay | None = None
     ping_s: Seconds | None = None
     sticky_header: HeaderName | None = None
+    shadow: Shadow | None = None
     timeouts: SomeTimeouts = {}  # noqa: RUF012 - msgspec copies it
 
 

@@ -16,6 +16,7 @@ from proxy.config.document import (
     ModelEntry,
     ModelName,
     ProviderRef,
+    ShadowEntry,
     TracingEntry,
 )
 from proxy.config.faults import ConfigError, Fault, did_you_mean
@@ -30,6 +31,7 @@ from proxy.config.settings import (
     RouteOptions,
     Server,
     Settings,
+    Shadow,
     Timeouts,
     Tracing,
 )
@@ -99,6 +101,7 @@ def _settings(source: Source, environ: Mapping[str, str]) -> Settings:
     sections = Reader(source, forms, UNSHOWN).fields(document, Document, ())
     _check_tokens(sections.get("admin", Admin()), source)
     providers = ProviderResolver(sections.get("providers", {}), source, environ).providers()
+    forms[Shadow] = Form(ShadowEntry, lambda entry: Shadow(entry.provider, entry.model_id, entry.share))
     forms[Model] = Form(ModelEntry, partial(_model, providers))
     models = Reader(source, forms).mapping(sections.get("models", {}), ModelName, Model, ("models",))
     for name, model in models.items():

@@ -135,6 +135,20 @@ FAILED_OVER = (
 """Failures that another target may mend."""
 
 
+MirroredShare = Annotated[float, Meta(gt=0, le=1)]
+
+
+class Shadow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A candidate endpoint that gets a share of a route's requests as well, and whose answers are thrown away."""
+
+    provider: str
+    model_id: str
+    share: MirroredShare
+
+    def __str__(self) -> str:
+        return f"{self.share * 100:g} % to {self.provider}:{self.model_id}"
+
+
 class RouteOptions(msgspec.Struct, frozen=True):
     """How a route's requests are tried, beyond the order of its endpoints."""
 
@@ -147,6 +161,8 @@ class RouteOptions(msgspec.Struct, frozen=True):
     """How long a stream that has begun may be silent before the client is sent a comment; None: however long."""
     sticky_header: str | None = None
     """The request's header that `sticky` goes by, instead of the body's `prompt_cache_key` or `user`."""
+    shadow: Shadow | None = None
+    """None: no request is mirrored."""
 
 
 class ProtocolSettings(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from proxy.gateway.relay import relay
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
 from proxy.gateway.targets import Attempts
-from proxy.routing import DynamicRoutingTable, Resolution
+from proxy.routing import USUAL_OPTIONS, DynamicRoutingTable, Resolution
 from proxy.telemetry import Outcome
 from proxy.upstream import Answer
 from proxy.wire import Call, Head, parse_call
@@ -51,7 +51,12 @@ class Forwarder:
             outcome.resolution = resolution
             chain = _Posting(self._attempts, call, request.head, resolution, outcome, body)
             chain.waits_s = client_waits_s(request.head, server.deadline_header)
-            reply = await chain.reply()
+            try:
+                reply = await chain.reply()
+            finally:
+                if (options := resolution.options) is not USUAL_OPTIONS and options.shadow is not None:
+                    shadows = self._attempts.shadows
+                    shadows.mirror(options.shadow, call, request.head, body, resolution, outcome)
             try:
                 await relay(reply, response, added_lines(reply, resolution, outcome), call, resolution.options, outcome)
             finally:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from proxy.errors import Failure, ProxyError, UnsupportedProtocolError, UpstreamError
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.hedge import HedgeDelays
+from proxy.gateway.shadow import Shadows
 from proxy.routing import Resolution, RoutingTarget
 from proxy.telemetry import Alarms
 from proxy.upstream import Health, RequestTemplate, RetryBudget, Upstream
@@ -19,6 +20,9 @@ class Attempts:
         upstream: the connections to the providers.
         health: how the endpoints are.
         alarms: what an operator has to look at.
+
+    Attributes:
+        shadows: mirrors requests; to be entered before the first one.
     """
 
     def __init__(self, upstream: Upstream, health: Health, alarms: Alarms) -> None:
@@ -28,6 +32,7 @@ class Attempts:
         self.budgets: defaultdict[str, RetryBudget] = defaultdict(RetryBudget)
         self.delays = HedgeDelays()
         self.alarms = alarms
+        self.shadows = Shadows(upstream)
 
     def budgets_left(self) -> list[tuple[str, float]]:
         """How many further attempts each provider's failures may cost now."""

@@ -89,7 +89,9 @@ def ready_route(route: DynamicRoute, conditions: Conditions, accepts_provider: C
         known = ", ".join(RouteStrategy)
         message = f"Unknown strategy `{route.strategy}`: expected one of {known}."
         raise InvalidRequestError(message, param="strategy") from None
-    for endpoint in route.endpoints:
+    shadow = route.options.shadow
+    candidates = [] if shadow is None else [RouteEndpoint(shadow.provider, shadow.model_id)]
+    for endpoint in (*route.endpoints, *candidates):
         _check_endpoint(endpoint, accepts_provider)
     return Route(
         route.model,

@@ -94,9 +94,11 @@ class DynamicRoute(msgspec.Struct):
     """How far it has come, if it takes over bit by bit: its endpoints are then those of both routes, the new first."""
 
     def providers(self) -> Iterator[str]:
-        """Every provider that it leads to, also once it has taken itself back."""
+        """Every provider that it leads to or shadows, also once it has taken itself back."""
         for route in (self, *self.later()):
             yield from (endpoint.provider for endpoint in route.endpoints)
+            if route.options.shadow is not None:
+                yield route.options.shadow.provider
 
     def later(self) -> Iterator["DynamicRoute"]:
         """The routes that come back one after the other, as each takes itself back."""

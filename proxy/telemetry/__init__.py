@@ -8,6 +8,7 @@ from proxy.telemetry.outcome import STALL_S, Attempt, Ending, Outcome
 from proxy.telemetry.readings import Readings
 from proxy.telemetry.recent import RequestFilter
 from proxy.telemetry.request_view import RequestView, view_of
+from proxy.telemetry.shadow import ShadowFigures, ShadowRecord, ShadowSide
 from proxy.telemetry.telemetry import Telemetry
 from proxy.telemetry.trace import RequestSpan
 from proxy.telemetry.tracer import Tracer, TracingError
@@ -24,6 +25,9 @@ __all__ = [
     "RequestFilter",
     "RequestSpan",
     "RequestView",
+    "ShadowFigures",
+    "ShadowRecord",
+    "ShadowSide",
     "SlowListenerError",
     "Telemetry",
     "Tracer",

@@ -243,7 +243,7 @@ async def test_options_are_in_force_and_listed(admin: AdminClient, table: Dynami
     assert resolution.target.overrides == EndpointOverrides(max_input_tokens=200_000)
     async with admin.get("/admin/routes") as response:
         fast, spread = (await response.json())["routes"]
-    assert (fast["strategy"], fast["options"]) == ("sticky", options)
+    assert (fast["strategy"], fast["options"]) == ("sticky", {**options, "shadow": None})
     assert fast["endpoints"] == [{**BETA, "weight": 1, "max_input_tokens": 200_000}]
     assert "options" not in spread
 

@@ -1,0 +1,31 @@
+"""How a route's candidate does beside the route itself."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from proxy.admin.actor import Role
+from proxy.admin.answers import answer
+from proxy.admin.paths import Paths
+from proxy.admin.queries import model_in_path
+from proxy.errors import NotFoundError
+from proxy.telemetry import ShadowFigures
+
+Figures = Callable[[str], ShadowFigures | None]
+"""What a model's route and its candidate have come to; None if nothing has been mirrored."""
+
+_FIGURES: web.AppKey[Figures] = web.AppKey("shadow_figures")
+
+
+def add_shadows(admin: web.Application, figures: Figures) -> None:
+    """Let the admin application show what mirrored requests came to."""
+    admin[_FIGURES] = figures
+    Paths(admin, Role.VIEWER).add_get("/routes/{model:(?s:.+)}/shadow", show)
+
+
+async def show(request: web.Request) -> web.Response:
+    """`GET /routes/{model}/shadow`: the route and its candidate, side by side."""
+    model = model_in_path(request)
+    if (figures := request.app[_FIGURES](model)) is None:
+        raise NotFoundError(f"No request for `{model[:80]}` has been mirrored: has its route a `shadow`, and traffic?")
+    return answer(figures)
