@@ -126,6 +126,9 @@ class Shifter:
         except ProxyError as error:
             _log.error("The shift of %s waits: %s", ascii(route.model), ascii(error.message))
             return _RETRY_S
+        except Exception:  # noqa: BLE001 - a fault of ours must not leave all shifts without their guard
+            _log.exception("The shift of %s waits", ascii(route.model))
+            return _RETRY_S
         due_s = _LONGEST_WAIT_S if shift.next_at is None else shift.next_at - self._changes.clock()
         return due_s if shift.guard is None else min(due_s, shift.guard.window_s / _LOOKS)
 
