@@ -172,7 +172,8 @@ def _load_templates(app: web.Application) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(ago=words.ago, ahead=words.ahead, span=words.span)
+    told = (words.ago, words.ahead, words.span, words.rate, words.share, words.millis)
+    environment.filters.update({each.__name__: each for each in told})
     environment.filters["shares"] = lambda route: shares(route.strategy, route.endpoints)
     for name in environment.list_templates():
         environment.get_template(name)

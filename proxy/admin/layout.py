@@ -1,6 +1,7 @@
 """What every page has in common: the bar at its top, the state of things in words, and the theme."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 
@@ -8,12 +9,16 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from proxy.admin.actor import Role, known_actor
-from proxy.admin.keys import GATE, OVERVIEW
+from proxy.admin.keys import DESK, GATE, TELEMETRY
+from proxy.admin.status import status_of
 
 # What a page says after a change; the address only names one of these, so that no link can put words here.
 _DONE = {
     "set": "The route is in force.",
     "reverted": "The dynamic route is removed.",
+    "drained": "The provider is drained: requests avoid it.",
+    "restored": "The provider is back in service.",
+    "rolled-back": "The earlier state is in force again.",
 }
 
 THEME_COOKIE = "pointsman_theme"
@@ -25,9 +30,11 @@ class Tab(StrEnum):
 
     ROUTES = "page"
     PROVIDERS = "providers"
+    HISTORY = "history"
+    REQUESTS = "requests"
 
 
-TITLES = {Tab.ROUTES: "Routes", Tab.PROVIDERS: "Providers"}
+TITLES = {tab: tab.name.capitalize() for tab in Tab}
 
 
 def render(
@@ -48,7 +55,8 @@ def render(
         "actor": actor,
         "may_change": actor is not None and actor.role.includes(Role.OPERATOR),
         "csrf_field": partial(forms.field, request),
-        "standing": request.app[OVERVIEW].standing() if tab and actor else None,
+        "standing": status_of(request.app[DESK], request.app[TELEMETRY]) if tab and actor else None,
+        "now": datetime.now(UTC),
         "tabs": TITLES if actor else {},
         "tab": tab,
         "theme": theme_of(request),

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 
 import msgspec
 from aiohttp import hdrs, web
@@ -13,6 +12,7 @@ from proxy.admin.gate import UnauthorizedError
 from proxy.admin.keys import DESK, GATE, TELEMETRY
 from proxy.admin.paths import Paths
 from proxy.admin.queries import flag, number
+from proxy.admin.status import status_of
 from proxy.errors import InvalidRequestError
 from proxy.telemetry import EventKind, RequestFilter, RequestView, SlowListenerError, Telemetry, Wish, view_of
 
@@ -20,32 +20,6 @@ _MOST_REQUESTS = 1000
 _USUAL_REQUESTS = 100
 _FILTERS = frozenset({"model", "provider", "status", "failed"})
 _STATUS = re.compile(r"[0-5]xx|\d{1,3}", re.ASCII)
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """How the proxy is.
-
-    Attributes:
-        store: where dynamic routes live.
-        requests_per_s, error_share: of the requests that ended within the last `window_s` seconds: a minute, or less
-            where there were too many to be kept, or the proxy has not run for so long.
-        dynamic_routes: how many models have one.
-        drained: the providers that are.
-        words: what isn't as usual, in a sentence.
-    """
-
-    version: str
-    revision: int
-    uptime_s: float
-    store: str = "memory"
-    requests_per_s: float
-    error_share: float | None
-    window_s: float
-    in_flight: int
-    dynamic_routes: int
-    drained: tuple[str, ...]
-    out_of_service: tuple[str, ...]
-    words: str
 
 
 class RequestList(msgspec.Struct, frozen=True):
@@ -65,24 +39,7 @@ def add_live(admin: web.Application, telemetry: Telemetry) -> None:
 
 async def status(request: web.Request) -> web.Response:
     """`GET /status`: how the proxy is."""
-    telemetry, desk = request.app[TELEMETRY], request.app[DESK]
-    pace = telemetry.recent.pace()
-    routes, drained, out = desk.dynamic_count, desk.drained, desk.out_of_service
-    return answer(
-        Status(
-            version=telemetry.version,
-            revision=desk.revision,
-            uptime_s=round(time.monotonic() - telemetry.started, 1),
-            requests_per_s=pace.requests_per_s,
-            error_share=pace.error_share,
-            window_s=pace.window_s,
-            in_flight=telemetry.in_flight,
-            dynamic_routes=routes,
-            drained=drained,
-            out_of_service=out,
-            words=_words(routes, len(drained), len(out)),
-        )
-    )
+    return answer(status_of(request.app[DESK], request.app[TELEMETRY]))
 
 
 async def list_requests(request: web.Request) -> web.Response:
@@ -144,16 +101,3 @@ def _kinds(request: web.Request) -> frozenset[EventKind]:
         return frozenset(map(EventKind, names))
     except ValueError:
         raise InvalidRequestError(f"kinds: expected some of {', '.join(EventKind)}, with commas between.") from None
-
-
-def _words(routes: int, drained: int, out_of_service: int) -> str:
-    said = [
-        f"{count} {one if count == 1 else many}"
-        for count, one, many in (
-            (routes, "route swapped", "routes swapped"),
-            (drained, "provider drained", "providers drained"),
-            (out_of_service, "endpoint out of service", "endpoints out of service"),
-        )
-        if count
-    ]
-    return ", ".join(said) or "No route is swapped, no provider drained, no endpoint out of service"

@@ -1,10 +1,6 @@
-"""What the pages show of the whole: the state of things in numbers, routes a page at a time, providers and their use.
-
-With 100,000 routes each of these is still quick: names are searched, and only what is shown is described.
-"""
+"""What the pages show of the whole: the providers, and what routes ask them for."""
 
 from collections import defaultdict
-from typing import NamedTuple
 
 from proxy.config import Current
 from proxy.config.settings import Provider
@@ -13,20 +9,6 @@ from proxy.routing import DynamicRoutingTable
 # What is known of model ids is a help in typing: the first so many routes and so many ids will do.
 _MOST_ROUTES = 2000
 _MOST_IDS = 200
-
-
-class Standing(NamedTuple):
-    """The state of things.
-
-    Attributes:
-        revision: the table's version.
-        routes: how many models have a route.
-        swapped: how many of them are dynamic.
-    """
-
-    revision: int
-    routes: int
-    swapped: int
 
 
 class Overview:
@@ -41,10 +23,6 @@ class Overview:
         self._table = table
         self._current = current
         self._uses: tuple[int, dict[str, dict[str, list[str]]]] = (-1, {})
-
-    def standing(self) -> Standing:
-        """The state of things now."""
-        return Standing(self._table.revision, len(self._table.names()), self._table.dynamic_count)
 
     def providers(self) -> list[Provider]:
         """The configured providers, sorted by name."""

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from proxy.admin import Reloaded, build_admin
+from proxy.admin import Reloaded, add_live, build_admin
 from proxy.admin.keys import Reload
 from proxy.config import (
     Admin,
@@ -30,6 +30,7 @@ from proxy.config import (
 from proxy.config.access import TokenHash, TokenName
 from proxy.errors import Protocol
 from proxy.routing import ConfigRoutingTable, DynamicRoutingTable
+from proxy.telemetry import Readings, Telemetry
 from proxy.upstream import Preflight, Upstream
 
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
@@ -50,6 +51,11 @@ MODELS = {
 async def no_metrics() -> bytes:
     """What there is to scrape."""
     return b"# nothing is counted\n"
+
+
+def nothing_to_read(table: DynamicRoutingTable) -> Readings:
+    """What there is to read where no request has come."""
+    return Readings("test", lambda: table.revision, tuple, tuple, tuple, tuple, tuple)
 
 
 async def nothing_here(_: web.Request) -> web.Response:
@@ -120,6 +126,7 @@ def start_admin(
         current.settings = Settings(admin=Admin(Secret(token), tokens, **access), providers=PROVIDERS)  # type: ignore[arg-type] # by name
         preflight = Preflight(Upstream(PROVIDERS))
         app = build_admin(table, current, nothing_to_reload, no_metrics, preflight, clock=clock)
+        add_live(app, Telemetry(current, nothing_to_read(table)))
         if forgotten:
             app.router.add_get("/forgotten", nothing_here)
         root = web.Application()

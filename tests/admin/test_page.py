@@ -37,9 +37,9 @@ async def test_page_shows_every_route_and_its_source(admin: AdminClient, table: 
     page = await get(admin)
 
     fast = page.rows["fast"]
-    assert "dynamic shadows config priority beta beta-9 first Config underneath (priority) alpha alpha-1" in fast
-    assert "config load_balance alpha alpha-2 50 % beta beta-2 50 %" in page.rows["spread"]
-    assert "Revision 1 2 routes 1 route swapped" in page.text
+    assert "dynamic shadows config priority beta beta-9 well first Config underneath (priority) alpha alpha-1" in fast
+    assert "config load_balance alpha alpha-2 well 50 % beta beta-2 well 50 %" in page.rows["spread"]
+    assert "Revision 1 Store memory Up 0 s Errors \N{EN DASH} 0.0 requests/s 1 route swapped" in page.text
     assert "Revert" in fast
     assert "Revert" not in page.rows["spread"]
 
@@ -68,7 +68,7 @@ async def test_each_endpoint_tells_its_part(
     endpoints = [RouteEndpoint("alpha", "a", 3), RouteEndpoint("beta", "b", 1)]
     table.add_route(DynamicRoute("fast", endpoints, RouteStrategy(strategy)))
 
-    assert f"alpha a {parts[0]} beta b {parts[1]}" in (await get(admin)).rows["fast"]
+    assert f"alpha a well {parts[0]} beta b well {parts[1]}" in (await get(admin)).rows["fast"]
 
 
 async def test_search_finds_models_whatever_their_case(admin: AdminClient, table: DynamicRoutingTable) -> None:
@@ -107,8 +107,8 @@ async def test_providers_show_who_leads_there(admin: AdminClient, table: Dynamic
     table.add_route(DynamicRoute("mine", [RouteEndpoint("beta", "beta-1")]))
     page = await get(admin, "/admin/desk/providers")
 
-    assert "alpha openai alpha-1 fast alpha-2 spread" in page.text
-    assert "beta anthropic beta-1 fast mine beta-2 spread" in page.text
+    assert "alpha Drain Speaks openai well alpha-1 fast well alpha-2 spread" in page.text
+    assert "beta Drain Speaks anthropic well beta-1 fast mine well beta-2 spread" in page.text
 
 
 # What they change.
@@ -177,7 +177,7 @@ async def test_endpoints_are_arranged_by_buttons(admin: AdminClient, table: Dyna
     """Each row moves up, down or away, and rows are added; what was typed stays, and nothing is changed yet."""
     page = await get(admin, f"{SWAP}?model=fast")
     _, page = await press(admin, SWAP, page.form(SWAP), "do=up-1")
-    assert "After dynamic, priority beta beta-1 first another part alpha alpha-1 fallback 1 another part" in page.text
+    assert "After dynamic, priority beta beta-1 first changes alpha alpha-1 fallback 1 changes" in page.text
     _, page = await press(admin, SWAP, page.form(SWAP), "do=add")
     _, page = await press(admin, SWAP, page.form(SWAP), "do=down-0")
     _, page = await press(admin, SWAP, page.form(SWAP), "do=remove-0")

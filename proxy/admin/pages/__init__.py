@@ -5,7 +5,7 @@ of it before its one confirming button; with JavaScript (`static/`) sheets open 
 to, and figures are live. A change that is accepted leads back to a page (303), so that reloading changes nothing.
 """
 
-from proxy.admin.pages import help_page, providers, revert, routes, swap, theme
+from proxy.admin.pages import help_page, history, providers, requests, revert, routes, swap, theme
 from proxy.admin.paths import Paths
 
 
@@ -18,5 +18,13 @@ def add_pages(viewers: Paths, operators: Paths) -> None:
     operators.add_get("/desk/revert", revert.show, name="revert")
     operators.add_form("/desk/revert", revert.answer)
     viewers.add_get("/desk/providers", providers.show, name="providers")
+    operators.add_get("/desk/drain", providers.show_drain, name="drain")
+    operators.add_form("/desk/drain", providers.drain)
+    operators.add_get("/desk/restore", providers.show_restore, name="restore")
+    operators.add_form("/desk/restore", providers.restore)
+    viewers.add_get("/desk/history", history.show, name="history")
+    operators.add_get("/desk/rollback", history.show_rollback, name="rollback")
+    operators.add_form("/desk/rollback", history.rollback)
+    viewers.add_get("/desk/requests", requests.show, name="requests")
     viewers.add_get("/desk/help", help_page.show, name="help")
     viewers.add_form("/desk/theme", theme.choose, name="theme")

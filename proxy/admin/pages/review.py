@@ -4,7 +4,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from proxy.admin.pages.shares import Shared, shares
-from proxy.admin.payloads import RouteInForce
+from proxy.admin.payloads import RouteInForce, RouteState
 from proxy.routing import RouteEndpoint
 
 
@@ -41,12 +41,12 @@ class Comparison(NamedTuple):
         return len(strategies) == 1 and all(line.change == "same" for line in (*self.before.lines, *self.after.lines))
 
 
-def compare(before: RouteInForce | None, after: RouteInForce | None) -> Comparison:
+def compare(before: RouteState | None, after: RouteState | None) -> Comparison:
     """Both sides, each endpoint told as staying, leaving, coming, or getting another part."""
     return Comparison(_side(before, after, "gone"), _side(after, before, "new"))
 
 
-def _side(route: RouteInForce | None, other: RouteInForce | None, alone: str) -> Side:
+def _side(route: RouteState | None, other: RouteState | None, alone: str) -> Side:
     if route is None:
         return Side()
     theirs = [] if other is None else shares(other.strategy, other.endpoints)
@@ -57,7 +57,7 @@ def _side(route: RouteInForce | None, other: RouteInForce | None, alone: str) ->
         key = _key(each.endpoint)
         change = "same" if known[key, each.part] else "changed" if key in names else alone
         lines.append(Line(each, change))
-    return Side(route.strategy, route.source, tuple(lines))
+    return Side(route.strategy, route.source if isinstance(route, RouteInForce) else "dynamic", tuple(lines))
 
 
 def _key(endpoint: RouteEndpoint) -> tuple[str, str]:

@@ -4,6 +4,8 @@ from aiohttp import web
 
 from proxy.admin.keys import DESK
 from proxy.admin.layout import Tab, render
+from proxy.admin.pages.figures import Figures, figures_by_model
+from proxy.admin.pages.health import HealthBook
 
 PAGE = 50
 """Routes on one page."""
@@ -18,4 +20,12 @@ async def show(request: web.Request) -> web.Response:
     """`GET /admin/`: the routes whose names hold `?q=`, behind the one that `?after=` names."""
     query, after = request.query.get("q", "").strip(), request.query.get("after", "")
     found = request.app[DESK].find_routes(PAGE, after, query)
-    return render(request, "routes.html", {"found": found, "query": query, "after": after}, tab=Tab.ROUTES)
+    context = {
+        "found": found,
+        "query": query,
+        "after": after,
+        "figures": figures_by_model(request),
+        "quiet": Figures(),
+        "health": HealthBook(request),
+    }
+    return render(request, "routes.html", context, tab=Tab.ROUTES)

@@ -15,6 +15,13 @@ export function adopt(page, ...ids) {
   }
 }
 
+/** Fetch the page anew and put in place what changes in it; gives what was fetched, or null. */
+export async function renew() {
+  const answer = await fetchPage(location.href).catch(() => null);
+  if (answer) adopt(answer.page, "standing", "routes", "providers", "history", "requests");
+  return answer;
+}
+
 /** Replace an element; the focus goes to the one that looks like the one that had it. */
 export function replaceKeepingFocus(older, newer) {
   const focused = older.contains(document.activeElement) ? document.activeElement : null;

@@ -1,6 +1,6 @@
 // Sheets as dialogs: the links that lead to one open it here, and its form is sent from here.
 
-import { adopt, fetchPage, replaceKeepingFocus } from "./fragments.js";
+import { adopt, fetchPage, renew, replaceKeepingFocus } from "./fragments.js";
 import { onDragging } from "./dragging.js";
 
 const dialog = () => document.getElementById("dialog");
@@ -80,12 +80,6 @@ function post(form, button) {
   const fields = new URLSearchParams(new FormData(form));
   if (button?.name) fields.append(button.name, button.value);
   return fetchPage(form.action, { method: "POST", body: fields }).catch(() => null);
-}
-
-/** Fetch the page anew and put in place what is live in it. */
-export async function renew() {
-  const { page } = await fetchPage(location.href).catch(() => ({}));
-  if (page) adopt(page, "standing", "routes", "providers", "history", "requests");
 }
 
 function unreachable(form) {
