@@ -1,20 +1,34 @@
 """Talks to a running proxy's admin API; every failure is one line that says what to do."""
 
 import asyncio
+import time
+from collections.abc import Mapping
 from typing import TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
 from yarl import URL
 
-from proxy.admin.change_payloads import RouteRemoved, RouteSet
-from proxy.admin.payloads import ErrorAnswer, Explanation, Reloaded, RouteBody, RouteList
+from proxy.admin.change_payloads import Changed, HistoryPage, ProviderList
+from proxy.admin.live import RequestList, Status
+from proxy.admin.payloads import Explanation, PreflightBody, PreflightDone, Reloaded, RouteList
+from proxy.cli.calls import ChangeCall
+from proxy.cli.refusals import InUseError, refusal_of
 from proxy.cli.terminal import Failure
 
-_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+# A preflight takes 15 s at most.
+_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
+# How often a change is sent whose answer doesn't come, and how long to wait while it is under way.
+_TRIES = 5
+_PAUSE_S = 0.5
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
+Made = TypeVar("Made", bound=Changed)
+
+
+class _LostError(Failure):
+    """The request may have been read, but there was no answer."""
 
 
 class AdminApi:
@@ -26,71 +40,123 @@ class AdminApi:
     """
 
     def __init__(self, url: str, token: str) -> None:
-        self._url = url.rstrip("/")
-        self._headers = {"Accept": "application/json"}
+        self.url = url.rstrip("/")
+        self.headers = {"Accept": "application/json"}
         if token:
-            self._headers["Authorization"] = f"Bearer {token}"
+            self.headers["Authorization"] = f"Bearer {token}"
 
     def list_routes(self) -> RouteList:
         """Every route in force."""
         return self._call("GET", "/admin/routes", RouteList)
 
-    def set_route(self, route: RouteBody) -> RouteSet:
-        """Create or replace a dynamic route."""
-        return self._call("POST", "/admin/routes", RouteSet, msgspec.json.encode(route))
-
-    def remove_route(self, model: str) -> RouteRemoved:
-        """Remove a dynamic route."""
-        return self._call("DELETE", f"/admin/routes/{_escaped(model)}", RouteRemoved)
-
     def resolve(self, model: str) -> Explanation:
         """Where a request for the model would go, and why."""
-        return self._call("GET", f"/admin/resolve?{urlencode({'model': model})}", Explanation)
+        return self._call("GET", _with({"model": model}, "/admin/resolve"), Explanation)
+
+    def history(self, model: str | None, limit: int, before: int | None = None) -> HistoryPage:
+        """Changes, newest first."""
+        query = {"model": model, "limit": str(limit), "before": None if before is None else str(before)}
+        return self._call("GET", _with(query, "/admin/history"), HistoryPage)
+
+    def providers(self) -> ProviderList:
+        """The configured providers with their drains and endpoints."""
+        return self._call("GET", "/admin/providers", ProviderList)
+
+    def status(self) -> Status:
+        """How the proxy is."""
+        return self._call("GET", "/admin/status", Status)
+
+    def requests(self, query: Mapping[str, str | None]) -> RequestList:
+        """The latest requests, filtered as the API does."""
+        return self._call("GET", _with(query, "/admin/requests"), RequestList)
+
+    def preflight(self, body: PreflightBody) -> PreflightDone:
+        """Have endpoints tried out."""
+        return self._call("POST", "/admin/preflight", PreflightDone, msgspec.json.encode(body))
 
     def reload(self) -> Reloaded:
         """Have the configuration read anew and put in force."""
         return self._call("POST", "/admin/reload", Reloaded)
 
-    def _call(self, method: str, path: str, kind: type[Answer], body: bytes | None = None) -> Answer:
+    def foresee(self, call: ChangeCall[Made], expected: int | None) -> Made:
+        """What a change would do, without doing it."""
+        path = _with({**call.query, "dry_run": "true"}, call.path)
+        return self._call(call.method, path, call.kind, call.body, _matching(expected))
+
+    def change(self, call: ChangeCall[Made], key: str, expected: int | None) -> Made:
+        """Make a change, once: it is sent again under the same key where no answer came.
+
+        Args:
+            call: the change.
+            key: one for each change.
+            expected: the revision that it is meant for; None: whichever is in force.
+
+        Raises `StaleError` if that is another one.
+        """
+        path = _with(call.query, call.path)
+        for _ in range(_TRIES):
+            try:
+                return self._call(
+                    call.method, path, call.kind, call.body, {**_matching(expected), "Idempotency-Key": key}
+                )
+            except InUseError:
+                time.sleep(_PAUSE_S)
+            except _LostError:
+                continue
+        raise Failure(
+            f"The proxy at {self.url} didn't answer {_TRIES} times, so it can't be told from here whether the change "
+            "was made. `pointsman history` shows it."
+        )
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        kind: type[Answer],
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         try:
-            status, answer = asyncio.run(self._exchange(method, path, body))
+            status, answer = asyncio.run(self._exchange(method, path, body, headers or {}))
         except TimeoutError:
-            raise Failure(f"The proxy at {self._url} took too long to answer.") from None
+            raise _LostError(f"The proxy at {self.url} took too long to answer.") from None
         except ValueError:  # such as aiohttp's InvalidURL
-            raise Failure(f"{self._url} is no URL of a proxy: expected one such as http://127.0.0.1:8787.") from None
-        except aiohttp.ClientConnectionError:
-            message = f"No proxy answers at {self._url}. Is it running? --url or $POINTSMAN_URL says where it is."
-            raise Failure(message) from None
+            raise Failure(f"{self.url} is no URL of a proxy: expected one such as http://127.0.0.1:8787.") from None
+        except aiohttp.ClientConnectorError:
+            raise unreachable(self.url) from None
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+            raise _LostError(f"The proxy at {self.url} closed the connection before its answer was whole.") from None
         except aiohttp.ClientError:
-            raise Failure(f"What answers at {self._url} doesn't speak HTTP.") from None
+            raise Failure(f"What answers at {self.url} doesn't speak HTTP.") from None
         if status != 200:
-            raise self._refusal(status, answer)
+            raise refusal_of(status, answer, self.url, has_token="Authorization" in self.headers)
         try:
             return msgspec.json.decode(answer, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Failure(f"What answers at {self._url} is not a proxy's admin API.") from None
+            raise Failure(f"What answers at {self.url} is not a proxy's admin API.") from None
 
-    async def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+    async def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
         # Escaped already; and no redirect is followed, for it could take the token elsewhere.
-        url = URL(self._url + path, encoded=True)
-        headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
+        url = URL(self.url + path, encoded=True)
+        sent = {**self.headers, **headers} | ({"Content-Type": "application/json"} if body is not None else {})
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
+            session.request(method, url, data=body, headers=sent, allow_redirects=False) as response,
         ):
             return response.status, await response.read()
 
-    def _refusal(self, status: int, answer: bytes) -> Failure:
-        if status == 401:
-            does = "refused the admin token" if "Authorization" in self._headers else "wants its admin token"
-            return Failure(f"The proxy at {self._url} {does}: set $POINTSMAN_ADMIN_TOKEN.")
-        try:
-            error = msgspec.json.decode(answer, type=ErrorAnswer).error
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return Failure(f"There is no admin API at {self._url}: it answered with HTTP status {status}.")
-        return Failure(error.message, *map(str, error.faults))
+
+def unreachable(url: str) -> Failure:
+    """Nothing listens there."""
+    return Failure(f"No proxy answers at {url}. Is it running? --url or $POINTSMAN_URL says where it is.")
 
 
-def _escaped(model: str) -> str:
-    """The name as one path segment; `.` and `..` are escaped as well, since they would be taken for steps."""
-    return quote(model, safe="") if model.strip(".") else "%2E" * len(model)
+def _with(query: Mapping[str, str | None], path: str) -> str:
+    said = urlencode({name: value for name, value in query.items() if value is not None})
+    return f"{path}?{said}" if said else path
+
+
+def _matching(expected: int | None) -> dict[str, str]:
+    return {} if expected is None else {"If-Match": f'"{expected}"'}

@@ -9,8 +9,11 @@ import msgspec
 
 from proxy import __version__
 from proxy.cli.check import check
+from proxy.cli.history import history, rollback
+from proxy.cli.providers import drain, providers, restore
 from proxy.cli.reload import reload
-from proxy.cli.routes import resolve, routes
+from proxy.cli.resolve import resolve
+from proxy.cli.routes import routes
 from proxy.cli.settings import CONFIG_FILE, listening_at, load, load_or_exit
 from proxy.cli.token import token
 from proxy.config import Address, Settings
@@ -68,5 +71,5 @@ def demo(listen: str) -> None:
     sys.exit(room.demo(str(address)))
 
 
-for command in (check, reload, routes, resolve, token):
+for command in (check, reload, routes, resolve, history, rollback, providers, drain, restore, token):
     main.add_command(command)

@@ -2,19 +2,19 @@
 
 import click
 
-from proxy.cli.running import proxy_options, running_proxy
+from proxy.cli.running import Running, proxy_options
 from proxy.cli.terminal import print_json, print_line
 
 
 @click.command()
 @proxy_options
-def reload(url: str, token: str, *, as_json: bool) -> None:
+def reload(proxy: Running) -> None:
     """Have a running proxy read its configuration anew and put it in force, without losing a request.
 
     If anything is wrong with it nothing changes; every fault is printed, and the exit status is 1.
     """
-    answer = running_proxy(url, token).reload()
-    if as_json:
+    answer = proxy.api.reload()
+    if proxy.as_json:
         print_json(answer)
         return
     print_line(f"Reloaded (revision {answer.revision}).")

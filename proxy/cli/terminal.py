@@ -39,9 +39,20 @@ def print_line(text: str) -> None:
     click.echo(printable(text))
 
 
+def print_note(text: str) -> None:
+    """One line for a person that is no part of the result, which may go to a program."""
+    click.echo(printable(text), err=True)
+
+
 def print_json(content: object) -> None:
     """JSON in ASCII, which no terminal takes for a command and every encoding can carry."""
     click.echo(json.dumps(msgspec.to_builtins(content), indent=2))
+
+
+def print_json_line(content: object) -> None:
+    """The same in one line, for a stream of them."""
+    click.echo(json.dumps(msgspec.to_builtins(content)))
+    sys.stdout.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

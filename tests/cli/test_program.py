@@ -151,9 +151,12 @@ def test_help_comes_without_the_server() -> None:
         "reload",
         "resolve",
         "routes",
-        "routes list",
-        "routes set",
-        "routes remove",
+        *(f"routes {name}" for name in ("list", "show", "swap", "set", "remove", "apply", "rollback", "history")),
+        "history",
+        "rollback",
+        "providers",
+        "drain",
+        "restore",
     ):
         result = run(*command.split(), "--help")
         assert result.exit_code == 0

@@ -1,10 +1,6 @@
 """The commands that see and switch the routes of a running proxy."""
 
 import json
-import os
-import pty
-import subprocess
-import sys
 
 import pytest
 from aiohttp import web
@@ -14,6 +10,7 @@ from proxy.cli import main
 from proxy.config.settings import Delivery, HedgeAfter, RouteOptions
 from proxy.routing import DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteStrategy
 from tests.cli.conftest import TOKEN, Run, serving
+from tests.cli.screen import Screen
 
 
 def test_list_prints_a_line_for_each_route(run: Run, table: DynamicRoutingTable) -> None:
@@ -80,7 +77,7 @@ def test_any_name_is_set_resolved_and_removed(run: Run, table: DynamicRoutingTab
     """A name with any characters reaches the proxy as it is, on all three commands."""
     assert json.loads(run("routes", "set", model, "beta:b", "--json").stdout)["model"] == model
     assert json.loads(run("resolve", model, "--json").stdout)["source"] == "dynamic"
-    removed = json.loads(run("routes", "remove", model, "--json").stdout)
+    removed = json.loads(run("routes", "remove", model, "--json", "--yes").stdout)
 
     assert removed.items() >= {"status": "ok", "model": model, "removed": True, "revision": 2}.items()
     assert table.list_dynamic_routes() == []
@@ -179,32 +176,11 @@ def test_resolve_says_where_in_which_order_and_why(run: Run, table: DynamicRouti
 def test_names_cannot_act_on_the_terminal(admin_url: str, table: DynamicRoutingTable) -> None:
     """On a terminal, escape sequences, direction marks and markup in names are shown, not obeyed."""
     table.add_route(DynamicRoute("\x1b[2J\u202eevil", [RouteEndpoint("beta", "[bold]b[/bold]\x1b]0;t\x07")]))
-    shown = in_terminal("routes", "list", "--url", admin_url, "--token", TOKEN)
+    with Screen("routes", "list", "--url", admin_url, "--token", TOKEN) as screen:
+        shown = screen.rest()
 
     assert "\\x1b[2J\\u202eevil" in shown
     assert "[bold]b[/bold]\\x1b]0;t\\x07" in shown
     assert "\x1b[2J" not in shown
     assert "\u202e" not in shown
     assert "\x07" not in shown
-
-
-def in_terminal(*arguments: str) -> str:
-    """What a command prints on a terminal 200 columns wide."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "200", "TERM": "xterm"}
-    command = [sys.executable, "-m", "proxy", *arguments]
-    with subprocess.Popen(command, stdout=theirs, stdin=theirs, stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        pieces = []
-        while piece := _read(ours):
-            pieces.append(piece)
-        os.close(ours)
-    assert process.returncode == 0
-    return b"".join(pieces).decode()
-
-
-def _read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 65536)
-    except OSError:  # Linux says EIO once the other side is closed
-        return b""

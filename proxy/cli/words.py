@@ -1,0 +1,116 @@
+"""What the admin API answers, in words for a person."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+if TYPE_CHECKING:
+    from proxy.admin.change_payloads import Changed, Changelog, DrainState, LastChange
+    from proxy.admin.payloads import RouteState, ShadowedRoute
+    from proxy.routing import RouteEndpoint
+    from proxy.upstream import Trial
+
+_HOW = {
+    "load_balance": "in turn",
+    "weighted": "by weight",
+    "least_latency": "where an answer is expected sooner",
+    "sticky": "the same one for requests that belong together",
+}
+
+
+def place(endpoint: "RouteEndpoint") -> str:
+    """An endpoint, with its weight if that isn't 1."""
+    name = f"{endpoint.provider}:{endpoint.model_id}"
+    return name if endpoint.weight == 1 else f"{name} (weight {endpoint.weight})"
+
+
+def in_order(strategy: str, places: Sequence[str]) -> str:
+    """Endpoints as the strategy takes them."""
+    if len(places) == 1:
+        return places[0]
+    if strategy == "priority":
+        return f"{places[0]}, ahead of {', '.join(places[1:])}"
+    return f"{', '.join(places[:-1])} and {places[-1]}, {_HOW.get(strategy, f'by {strategy}')}"
+
+
+def route_in_words(route: "RouteState | ShadowedRoute | None") -> str:
+    """Where a route leads, with all that is unusual about it."""
+    from proxy.admin.payloads import RouteState  # noqa: PLC0415
+
+    if route is None:
+        return "nowhere: there is no route"
+    said = [in_order(route.strategy, list(map(place, route.endpoints)))]
+    if isinstance(route, RouteState):
+        said += (f"{name}: {value}" for name, value in route.unusual().items())
+        if route.expires_at is not UNSET:
+            said.append(f"until {moment(route.expires_at)}")
+    return "; ".join(said)
+
+
+def drain_in_words(drain: "DrainState | None") -> str:
+    """Whether a provider is in service."""
+    if drain is None:
+        return "in service"
+    said = [f"drained by {drain.actor}"]
+    if drain.forced:
+        said.append("by force")
+    if drain.since is not None:
+        said.append(f"since {moment(drain.since)}")
+    if drain.expires_at is not None:
+        said.append(f"until {moment(drain.expires_at)}")
+    return ", ".join(said) + (f": {drain.reason}" if drain.reason else "")
+
+
+def change_in_words(change: "Changelog | LastChange") -> str:
+    """Who changed something, when and why."""
+    when = "" if change.at is None else f" at {moment(change.at)}"
+    why = f": {change.reason}" if change.reason else ""
+    return f"{change.action} by {change.actor}{when} (revision {change.revision}){why}"
+
+
+def differences(changed: "Changed") -> Iterator[str]:
+    """What a change does, before and after."""
+    for route in changed.routes:
+        yield route.model
+        yield f"  before  {route_in_words(route.before)}"
+        yield f"  after   {route_in_words(route.after)}"
+    for drain in changed.drains:
+        yield f"provider {drain.provider}"
+        yield f"  before  {drain_in_words(drain.before)}"
+        yield f"  after   {drain_in_words(drain.after)}"
+
+
+def left_behind(changed: "Changed") -> Iterator[str]:
+    """What becomes of the requests under way at endpoints that a change leaves."""
+    for target in changed.old_targets:
+        if target.in_flight:
+            name, count = f"{target.provider}:{target.model_id}", target.in_flight
+            fate = f"{target.cut} of them were ended" if target.cut else "they finish there"
+            yield f"Under way at {name}: {count} {'request' if count == 1 else 'requests'}; {fate}."
+
+
+def trial_in_words(trial: "Trial") -> str:
+    """What came of trying an endpoint out."""
+    name = f"{trial.provider}:{trial.model_id}"
+    latency = "" if trial.latency_ms is None else f" after {trial.latency_ms:.0f} ms"
+    if trial.ok:
+        return f"{name}: well{latency}"
+    status = "no answer" if trial.status is None else f"status {trial.status}"
+    return f"{name}: {status}{latency}. {trial.error or ''} {trial.advice or ''}".rstrip()
+
+
+def moment(at: datetime) -> str:
+    """A point in time by the clock of this machine."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def milliseconds(value: float | None) -> str:
+    """A time, or that there is none."""
+    return "-" if value is None else f"{value:.0f} ms"
+
+
+def percent(share: float | None) -> str:
+    """A share, or that there is none."""
+    return "-" if share is None else f"{share * 100:.1f} %"
