@@ -9,12 +9,16 @@ import msgspec
 
 from proxy import __version__
 from proxy.cli.check import check
+from proxy.cli.events import events
 from proxy.cli.history import history, rollback
+from proxy.cli.preflight import preflight
 from proxy.cli.providers import drain, providers, restore
 from proxy.cli.reload import reload
+from proxy.cli.requests import requests
 from proxy.cli.resolve import resolve
 from proxy.cli.routes import routes
 from proxy.cli.settings import CONFIG_FILE, listening_at, load, load_or_exit
+from proxy.cli.status import status
 from proxy.cli.token import token
 from proxy.config import Address, Settings
 
@@ -71,5 +75,20 @@ def demo(listen: str) -> None:
     sys.exit(room.demo(str(address)))
 
 
-for command in (check, reload, routes, resolve, history, rollback, providers, drain, restore, token):
+for command in (
+    check,
+    reload,
+    routes,
+    resolve,
+    history,
+    rollback,
+    providers,
+    drain,
+    restore,
+    preflight,
+    requests,
+    events,
+    status,
+    token,
+):
     main.add_command(command)

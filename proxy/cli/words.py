@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from proxy.admin.change_payloads import Changed, Changelog, DrainState, LastChange
     from proxy.admin.payloads import RouteState, ShadowedRoute
     from proxy.routing import RouteEndpoint
+    from proxy.telemetry import RequestView
+    from proxy.telemetry.live import Reading
     from proxy.upstream import Trial
 
 _HOW = {
@@ -114,3 +116,39 @@ def milliseconds(value: float | None) -> str:
 def percent(share: float | None) -> str:
     """A share, or that there is none."""
     return "-" if share is None else f"{share * 100:.1f} %"
+
+
+def figures(reading: "Reading") -> str:
+    """What went on, in a line."""
+    return (
+        f"{reading.requests_per_s:.1f} requests/s, {percent(reading.error_share)} errors, "
+        f"first byte p50 {milliseconds(reading.first_byte_p50_ms)}, p95 {milliseconds(reading.first_byte_p95_ms)}, "
+        f"{reading.in_flight} in flight"
+    )
+
+
+def went_to(request: "RequestView") -> str:
+    """The endpoints that a request asked, in order."""
+    return " → ".join(f"{each.provider}:{each.model_id}" for each in request.attempts) or "nowhere"
+
+
+def request_in_words(request: "RequestView") -> str:
+    """One request that is over, in a line."""
+    error = f": {request.error}" if request.error else ""
+    return (
+        f"{clock_of(request.time)} {request.model or '-'} {went_to(request)} {request.status or 'no answer'} "
+        f"{milliseconds(request.duration_ms)}{error}"
+    )
+
+
+def clock_of(time: str) -> str:
+    """An ISO 8601 time of today by the clock of this machine."""
+    return datetime.fromisoformat(time).astimezone().strftime("%H:%M:%S")
+
+
+def lasting(seconds: float) -> str:
+    """A time by its largest unit."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

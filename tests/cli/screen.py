@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from types import TracebackType
 from typing import Self
 
@@ -47,8 +48,10 @@ class Screen:
     def until(self, *words: str) -> str:
         """What it prints until all the words stood there, since the last call."""
         begin = len(self.shown)
+        late = time.monotonic() + _PATIENCE_S
         while not all(each in self.shown[begin:] for each in words):
-            assert self._read(), f"{words} never came, but: {self.shown[begin:]}"
+            goes_on = self._read() and time.monotonic() < late
+            assert goes_on, f"{words} never came, but: {self.shown[begin:]}"
         return self.shown[begin:]
 
     def type(self, text: str) -> None:

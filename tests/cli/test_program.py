@@ -157,6 +157,10 @@ def test_help_comes_without_the_server() -> None:
         "providers",
         "drain",
         "restore",
+        "preflight",
+        "requests",
+        "events",
+        "status",
     ):
         result = run(*command.split(), "--help")
         assert result.exit_code == 0
