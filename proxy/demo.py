@@ -28,15 +28,21 @@ def demo(listen: str) -> int:
 
 async def _demo(listen: str) -> None:
     async with AsyncExitStack() as stack:
-        straw = [StrawProvider(name, api_key=f"straw-key-{name}") for name in _PROVIDERS]
+        straw = straw_providers()
         for provider in straw:
             await stack.enter_async_context(provider)
-        proxy = Proxy(_settings(listen, straw))
+        proxy = Proxy(demo_settings(listen, straw))
         print(_what_to_try(listen, straw), flush=True)  # noqa: T201
         await run_until_signal(proxy)
 
 
-def _settings(listen: str, straw: list[StrawProvider]) -> Settings:
+def straw_providers() -> list[StrawProvider]:
+    """The providers, to be started."""
+    return [StrawProvider(name, api_key=f"straw-key-{name}") for name in _PROVIDERS]
+
+
+def demo_settings(listen: str, straw: list[StrawProvider]) -> Settings:
+    """The proxy's settings in front of these providers, which must have started."""
     alpha, beta, gamma = _PROVIDERS
     return settings_from(
         {

@@ -27,7 +27,8 @@ BELOW = {
     "reload": {"admin", "upstream", "routing", "config"},
     "app": {"reload", "gateway", "admin", "upstream", "telemetry", "routing", "config"},
     "demo": {"app", "simulator", "telemetry", "config"},
-    "cli": {"app", "demo", "admin", "upstream", "telemetry", "routing", "config", "errors"},
+    "rehearsal": {"app", "demo", "admin", "simulator"},
+    "cli": {"app", "demo", "rehearsal", "admin", "upstream", "telemetry", "routing", "config", "errors"},
     "__init__": set(),
     "__main__": {"cli"},
 }

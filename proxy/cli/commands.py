@@ -13,6 +13,7 @@ from proxy.cli.events import events
 from proxy.cli.history import history, rollback
 from proxy.cli.preflight import preflight
 from proxy.cli.providers import drain, providers, restore
+from proxy.cli.rehearse import rehearse
 from proxy.cli.reload import reload
 from proxy.cli.requests import requests
 from proxy.cli.resolve import resolve
@@ -78,6 +79,7 @@ def demo(listen: str) -> None:
 for command in (
     check,
     reload,
+    rehearse,
     routes,
     resolve,
     history,

@@ -161,6 +161,7 @@ def test_help_comes_without_the_server() -> None:
         "requests",
         "events",
         "status",
+        "rehearse outage",
     ):
         result = run(*command.split(), "--help")
         assert result.exit_code == 0

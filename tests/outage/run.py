@@ -11,6 +11,7 @@ import aiohttp
 
 from proxy.app import Proxy
 from proxy.config import settings_from
+from proxy.rehearsal.load import Load
 from proxy.routing import RoutingTarget
 from proxy.simulator import StrawProvider
 from proxy.simulator.faults import Faults
@@ -20,7 +21,6 @@ from proxy.upstream.breaker import BreakerState
 LATENCY_MS = 50.0
 # So many answers one after the other from the first provider: it has its traffic back.
 _BACK = 20
-_ASK = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "Where am I?"}]}
 _WELL = Faults(latency_ms=LATENCY_MS)
 
 
@@ -103,8 +103,8 @@ class Report(NamedTuple):
         return self.sent * 1.2 + 10 * self.seconds + 10
 
 
-class _Load:
-    """Requests at a constant rate, however long their answers take.
+class _Load(Load):
+    """Constant load that knows how the first provider is.
 
     Attributes:
         samples: what became of those that are over.
@@ -112,28 +112,11 @@ class _Load:
     """
 
     def __init__(self, proxy: Proxy, rate: float, http: aiohttp.ClientSession) -> None:
-        self._url = f"http://{proxy.address}/v1/chat/completions"
+        super().__init__(f"http://{proxy.address}", "m", rate, http, lambda _: None)
         self._first = proxy._health.of(RoutingTarget("first", "x"))
-        self._rate = rate
-        self._http = http
-        self._under_way: set[asyncio.Task[None]] = set()
         self._latest: deque[str] = deque(maxlen=_BACK)
         self.samples: list[Sample] = []
         self.back = asyncio.Event()
-
-    async def run(self) -> None:
-        """Send until cancelled, then wait for the rest."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        try:
-            while True:
-                task = asyncio.create_task(self._ask())
-                self._under_way.add(task)
-                task.add_done_callback(self._under_way.discard)
-                due += 1 / self._rate
-                await asyncio.sleep(due - loop.time())
-        finally:
-            await asyncio.gather(*self._under_way)
 
     def forget_latest(self) -> None:
         """Only what is answered from now on counts for `back`."""
@@ -145,21 +128,11 @@ class _Load:
         taken, self.samples = self.samples, []
         return taken
 
-    async def _ask(self) -> None:
+    async def ask(self) -> None:
         is_open = self._first.state is BreakerState.OPEN
-        began, first_byte_s, provider, fault = time.monotonic(), 0.0, "", None
-        try:
-            async with asyncio.timeout(30), self._http.post(self._url, json=_ASK) as response:
-                provider = response.headers.get("x-pointsman-provider", "")
-                body = await response.content.readany()
-                first_byte_s = time.monotonic() - began
-                body += await response.content.read()
-            if response.status != 200 or not body.endswith(b"data: [DONE]\n\n"):
-                fault = f"{response.status} {body[-300:]!r}"
-        except (aiohttp.ClientError, TimeoutError) as error:
-            fault = repr(error)
-        self.samples.append(Sample(is_open, first_byte_s, provider, fault))
-        self._latest.append(provider)
+        sample = await self.send()
+        self.samples.append(Sample(is_open, sample.first_byte_s, sample.provider, sample.fault))
+        self._latest.append(sample.provider)
         if self._latest.count("first") == _BACK:
             self.back.set()
 
