@@ -11,8 +11,9 @@ import msgspec
 from yarl import URL
 
 from proxy.admin.change_payloads import Changed, HistoryPage, ProviderList
-from proxy.admin.live import RequestList, Status
+from proxy.admin.live import RequestList
 from proxy.admin.payloads import Explanation, PreflightBody, PreflightDone, Reloaded, RouteList
+from proxy.admin.status import Status
 from proxy.cli.calls import ChangeCall
 from proxy.cli.refusals import InUseError, refusal_of
 from proxy.cli.terminal import Failure

@@ -9,7 +9,7 @@ from proxy.cli.terminal import print_json, print_line
 from proxy.cli.words import lasting, percent
 
 if TYPE_CHECKING:
-    from proxy.admin.live import Status
+    from proxy.admin.status import Status
 
 
 @click.command()

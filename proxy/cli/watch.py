@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.admin.change_payloads import ProviderState
-from proxy.admin.live import Status
+from proxy.admin.status import Status
 from proxy.cli.admin_api import AdminApi
 from proxy.cli.event_stream import Lost, follow
 from proxy.cli.running import Running

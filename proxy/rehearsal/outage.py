@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 from proxy.admin.change_payloads import Changed, Drained, ProviderList
-from proxy.admin.live import Status
+from proxy.admin.status import Status
 from proxy.app import Proxy
 from proxy.demo import demo_settings, straw_providers
 from proxy.rehearsal.cost import Cost, phase_of
