@@ -16,6 +16,9 @@ from proxy.admin.status import status_of
 _DONE = {
     "set": "The route is in force.",
     "reverted": "The dynamic route is removed.",
+    "shift-pause": "The shift stays at its step.",
+    "shift-resume": "The shift goes on.",
+    "shift-abort": "The old route is in force again.",
     "drained": "The provider is drained: requests avoid it.",
     "restored": "The provider is back in service.",
     "rolled-back": "The earlier state is in force again.",

@@ -1,17 +1,19 @@
 """The admin pages as a browser without JavaScript uses them: what they show, and what their forms do."""
 
 import re
+import time
 
 import pytest
 
 from proxy.config.settings import RouteOptions
 from proxy.errors import Failure
-from proxy.routing import DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteStrategy
-from tests.admin.conftest import AdminClient, csrf_of
+from proxy.routing import Action, Cause, Draft, DynamicRoute, DynamicRoutingTable, RouteEndpoint, RouteStrategy
+from tests.admin.conftest import AdminClient, StartAdmin, csrf_of, log_in
 from tests.admin.reading import HTML, Fields, Page, get, press
 
 SWAP = "/admin/desk/swap"
 REVERT = "/admin/desk/revert"
+SET = Cause(Action.SET)
 
 
 def endpoint(provider: str, model_id: str, weight: str = "") -> Fields:
@@ -117,7 +119,7 @@ async def test_providers_show_who_leads_there(admin: AdminClient, table: Dynamic
 async def test_swap_link_fills_the_form_in(admin: AdminClient) -> None:
     """A route's Swap link shows the form with that route."""
     page = await get(admin)
-    [link] = [link for link in page.links if "swap?model=spread" in link]
+    [link] = [link for link in page.links if link.endswith("swap?model=spread")]
     form = (await get(admin, link)).form(SWAP)
 
     expected = route_fields(
@@ -283,6 +285,145 @@ async def test_reverting_what_is_gone_says_so(admin: AdminClient) -> None:
 async def test_stale_swap_link_offers_a_new_route(admin: AdminClient) -> None:
     """A Swap link whose route is gone shows the form with the name alone."""
     assert ("model", "gone") in (await get(admin, f"{SWAP}?model=gone")).form(SWAP)
+
+
+# What is out of service, what was, and what is shifting.
+
+DRAIN = "/admin/desk/drain"
+RESTORE = "/admin/desk/restore"
+HISTORY = "/admin/desk/history"
+ROLLBACK = "/admin/desk/rollback"
+SHIFT = "/admin/desk/shift"
+
+
+async def test_a_provider_is_drained_and_restored(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """The sheet tells first where each route would go and which have no other way; then it is done, and undone."""
+    table.add_route(DynamicRoute("lone", [RouteEndpoint("alpha", "a")]))
+    sheet = await get(admin, f"{DRAIN}?provider=alpha")
+    assert "3 routes lead here, 1 of them nowhere else" in sheet.text
+    assert "lone no other way: it stays here fast beta:beta-1 spread beta:beta-2" in sheet.text
+    assert not table.drains.by_provider
+
+    _, forced = await press(admin, DRAIN, [*sheet.form(DRAIN), ("force", "yes")], "do=review")
+    assert "lone nowhere: its requests are refused" in forced.text
+
+    fields = [*sheet.form(DRAIN), ("reason", "on <fire>")]
+    fields = [
+        (name, "3600" if name == "lifetime" else value) for name, value in fields if (name, value) != ("reason", "")
+    ]
+    _, page = await press(admin, DRAIN, fields, "do=confirm")
+    assert "The provider is drained: requests avoid it." in page.text
+    assert "Drained by local 0 s ago , ends in 1 h : \N{LEFT DOUBLE QUOTATION MARK}on <fire>" in page.text
+    assert "alpha alpha-1 drained first" in (await get(admin)).rows["fast"]
+
+    sheet = await get(admin, f"{RESTORE}?provider=alpha")
+    _, page = await press(admin, RESTORE, sheet.form(RESTORE))
+    assert "The provider is back in service." in page.text
+    assert not table.drains.by_provider
+
+
+@pytest.mark.parametrize("path", [f"{DRAIN}?provider=gone", f"{RESTORE}?provider=alpha", DRAIN])
+async def test_what_cannot_be_drained_or_restored_says_why(admin: AdminClient, path: str) -> None:
+    """A sheet for a provider that isn't there, or isn't drained, tells so."""
+    assert "Nothing was changed." in (await get(admin, path, status=404)).text
+
+
+async def test_the_history_tells_and_leads_back(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """Each change stands there with who, why and both sides; one goes back to before it, after a look at what changes."""
+    fields = [*route_fields("fast", endpoint("beta", "b")), ("reason", "alpha is <slow>")]
+    assert (await swap(admin, fields))[0] == 200
+    page = await get(admin, HISTORY)
+    assert "Revision 1 set fast Back to before this local, 0 s ago" in page.text
+    assert "alpha is <slow>" in page.text
+    assert "Before No dynamic route. After dynamic, priority beta b first new" in page.text
+    assert "Nothing was changed yet of this route" in (await get(admin, f"{HISTORY}?model=spread")).text
+
+    sheet = await get(admin, f"{ROLLBACK}?to=0")
+    assert "Now dynamic, priority beta b first leaves After config, priority alpha alpha-1" in sheet.text
+    _, page = await press(admin, ROLLBACK, sheet.form(ROLLBACK))
+    assert "The earlier state is in force again." in page.text
+    assert "Revision 2 rollback fast" in page.text
+    assert table.dynamic_count == 0
+
+    assert "nothing to change" in (await get(admin, f"{ROLLBACK}?to=0")).text
+    for to in ("", "x", "99"):
+        assert "Nothing was changed." in (await get(admin, f"{ROLLBACK}?to={to}", status=400)).text
+
+
+@pytest.mark.parametrize(("path", "fields"), [(DRAIN, "provider=alpha"), (ROLLBACK, "to=0"), (REVERT, "model=fast")])
+async def test_every_sheet_tells_who_was_faster(
+    admin: AdminClient, table: DynamicRoutingTable, path: str, fields: str
+) -> None:
+    """A sheet confirmed on an older revision is 412, with what was changed since, and can be confirmed again."""
+    table.add_route(DynamicRoute("fast", [RouteEndpoint("beta", "b")]))
+    sheet = await get(admin, f"{path}?{fields}")
+    table.add_route(DynamicRoute("other", [RouteEndpoint("beta", "b")]))
+    status, page = await press(admin, path, sheet.form(path), "do=confirm")
+    assert status == 412
+    assert "Somebody was faster." in page.text
+    assert "Revision 2: somebody, set other" in page.text
+    assert table.revision == 2
+
+    assert (await press(admin, path, page.form(path), "do=confirm"))[0] == 200
+    assert table.revision == 3
+
+
+async def test_a_temporary_route_tells_when_it_ends(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """A route that was set for an hour shows how much of it is left."""
+    assert (await swap(admin, [*route_fields("fast", endpoint("beta", "b")), ("lifetime", "3600")]))[0] == 200
+    assert "ends in 1 h" in (await get(admin)).rows["fast"]
+    assert table.next_expiry() is not None
+
+
+async def test_a_shift_is_begun_paused_and_aborted(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """The sheet's pace makes a shift, whose step and sides stand at the route, with buttons that act at once."""
+    assert f"{SWAP}?model=fast&pace=5+25+100/60" in (await get(admin)).links
+    status, page = await swap(admin, [*route_fields("fast", endpoint("beta", "b")), ("pace", "5 25 100/60")])
+    assert status == 200
+    row = page.rows["fast"]
+    assert "Shift under way , step 1 of 3, next in 1 min 5 % to the new route beta b well first" in row
+    assert "95 % to the old one alpha alpha-1 well first" in row
+
+    _, page = await press(admin, SHIFT, page.form(SHIFT), "do=pause")
+    assert "Shift paused , step 1 of 3" in page.rows["fast"]
+    form = page.form(SHIFT)
+    _, page = await press(admin, SHIFT, form, "do=resume")
+    _, page = await press(admin, SHIFT, form, "do=abort")
+    assert "The old route is in force again." in page.text
+    assert table.dynamic_count == 0
+    assert (await press(admin, SHIFT, form, "do=abort"))[0] == 404
+    assert (await press(admin, SHIFT, form, "do=hurry"))[0] == 400
+
+
+async def test_requests_are_empty_at_first(admin: AdminClient) -> None:
+    """Before any request, and where none is as wanted, the page says so."""
+    assert "No request has come yet." in (await get(admin, "/admin/desk/requests")).text
+    assert "None of the latest" in (await get(admin, "/admin/desk/requests?model=fast&failed=yes")).text
+
+
+async def test_a_viewer_sees_no_buttons_that_change_something(start_admin: StartAdmin) -> None:
+    """Who may only look is offered nothing else, and gets no sheet."""
+    admin = await start_admin("", eve="viewer")
+    await log_in(admin, "token-of-eve")
+    page = await get(admin)
+    assert "eve (viewer)" in page.text
+    assert not [link for link in page.links if "/desk/swap" in link]
+    assert "Drain" not in (await get(admin, "/admin/desk/providers")).text
+    await get(admin, SWAP, status=403)
+
+
+async def test_the_first_page_of_very_many_routes_is_quick(admin: AdminClient, table: DynamicRoutingTable) -> None:
+    """With 100,000 routes, the page and a search take well below a second even on a busy machine."""
+    table.apply(Draft.setting(DynamicRoute(f"m{n}", [RouteEndpoint("alpha", f"id-{n}")]) for n in range(100_000)), SET)
+    await get(admin)  # names are sorted once
+    for path in ("/admin/", "/admin/?q=9999", f"{SWAP}?model=m5", "/admin/desk/providers", f"{DRAIN}?provider=alpha"):
+        took_s = []
+        for _ in range(3):
+            began = time.perf_counter()
+            await get(admin, path)
+            took_s.append(time.perf_counter() - began)
+        print(f"{path}: {min(took_s) * 1000:.0f} ms")
+        assert min(took_s) < 0.8, path
 
 
 # What nobody else can put there.

@@ -2,34 +2,15 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
+from playwright.async_api import Page, expect
 
 from proxy.routing import DynamicRoute, DynamicRoutingTable, RouteEndpoint
+from tests.admin.browser import WIDTHS, chromium, complaints_of, log_in, look
 from tests.admin.conftest import AdminClient, StartAdmin
 
-CHROMIUM = Path("/usr/bin/chromium")
-if not CHROMIUM.exists():
-    pytest.skip("needs Debian's Chromium (apt-get install chromium)", allow_module_level=True)
-
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped] # noqa: E402 - only with a browser
-from playwright.async_api import Page, async_playwright, expect  # noqa: E402 - likewise
-
 TOKEN = "browser-token"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-WIDTHS = {1280: 800, 375: 760}
-SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
 OpenPage = Callable[..., Awaitable[Page]]
 
@@ -43,27 +24,20 @@ async def admin(start_admin: StartAdmin) -> AdminClient:
 @pytest.fixture
 async def open_page(admin: AdminClient) -> AsyncIterator[OpenPage]:
     """Open a page in a browser of its own; a complaint in its console, or an error in its script, fails the test."""
-    complaints: list[str] = []
-    async with AsyncExitStack() as stack:
-        playwright = await stack.enter_async_context(async_playwright())
-        browser = await stack.enter_async_context(
-            await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        )
+    complaints: list[list[str]] = []
+    async with chromium() as browser:
 
         async def open_(path: str = "/admin/", **options: object) -> Page:
             context = await browser.new_context(**options)  # type: ignore[arg-type] # by name
             page = await context.new_page()
-            page.on("console", lambda message: complaints.append(message.text))
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            await page.goto(str(admin.make_url("/admin/")))
-            await page.get_by_label("Token").fill(TOKEN)
-            await page.get_by_role("button", name="Log in").click()
+            complaints.append(complaints_of(page))
+            await log_in(page, str(admin.make_url("/admin/")), TOKEN)
             await page.goto(str(admin.make_url(path)))
             return page
 
         yield open_
     # A form that is refused on purpose is told of as well.
-    assert [text for text in complaints if "status of 4" not in text] == []
+    assert [text for each in complaints for text in each if "status of 4" not in text] == []
 
 
 async def fill_endpoint(page: Page, number: int, provider: str, model_id: str) -> None:
@@ -201,6 +175,10 @@ PAGES = {
     "revert": "/admin/desk/revert?model=fast",
     "gone": "/admin/desk/revert?model=spread",
     "providers": "/admin/desk/providers",
+    "drain": "/admin/desk/drain?provider=alpha",
+    "history": "/admin/desk/history",
+    "rollback": "/admin/desk/rollback?to=0",
+    "requests": "/admin/desk/requests",
     "help": "/admin/desk/help",
     "error": "/admin/nothing-here",
 }
@@ -222,13 +200,3 @@ async def test_pages_are_accessible(
     await page.get_by_role("button", name="Endpoint 2 up").click()
     await expect(page.get_by_role("button", name="Put into force")).to_be_visible()
     await look(page, f"swap-dialog-{theme}-{width}")
-
-
-async def look(page: Page, name: str) -> None:
-    """Keep a screenshot, and let axe look."""
-    await page.evaluate("Promise.all(document.getAnimations().map((each) => each.finished))")
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=SCREENSHOTS / f"{name}.png")
-    found = await Axe().run(page)
-    assert not found.violations_count, f"{name}: {found.generate_report()}"
-    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} is too wide"

@@ -5,7 +5,7 @@ of it before its one confirming button; with JavaScript (`static/`) sheets open 
 to, and figures are live. A change that is accepted leads back to a page (303), so that reloading changes nothing.
 """
 
-from proxy.admin.pages import help_page, history, providers, requests, revert, routes, swap, theme
+from proxy.admin.pages import help_page, history, providers, requests, revert, routes, shift, swap, theme
 from proxy.admin.paths import Paths
 
 
@@ -17,6 +17,7 @@ def add_pages(viewers: Paths, operators: Paths) -> None:
     operators.add_form("/desk/swap", swap.answer)
     operators.add_get("/desk/revert", revert.show, name="revert")
     operators.add_form("/desk/revert", revert.answer)
+    operators.add_form("/desk/shift", shift.answer, name="shift")
     viewers.add_get("/desk/providers", providers.show, name="providers")
     operators.add_get("/desk/drain", providers.show_drain, name="drain")
     operators.add_form("/desk/drain", providers.drain)

@@ -14,6 +14,14 @@ from proxy.errors import InvalidRequestError
 LIFETIMES = {"": "until it is changed", "900": "15 minutes", "3600": "1 hour", "14400": "4 hours", "86400": "1 day"}
 """How long a route can be set for, in seconds, and how that is said."""
 
+PACES = {
+    "": "at once",
+    "5 25 100/60": "shift: 5, 25, 100 %, a minute each",
+    "1 10 50 100/300": "shift: 1, 10, 50, 100 %, five minutes each",
+    "10 50 100/20": "shift: 10, 50, 100 %, 20 seconds each",
+}
+"""How fast a route can take over: percents, and the seconds for each; and how that is said."""
+
 
 class Row(NamedTuple):
     """One endpoint, as typed."""
@@ -35,13 +43,15 @@ class Draft(NamedTuple):
     strategy: str = RouteStrategy.PRIORITY
     rows: tuple[Row, ...] = (Row(),)
     lifetime: str = ""
+    pace: str = ""
     reason: str = ""
 
     @classmethod
     def of_route(cls, route: RouteInForce) -> Self:
         """What to start from: the route that is to be swapped."""
-        rows = (Row(endpoint.provider, endpoint.model_id, str(endpoint.weight)) for endpoint in route.endpoints)
-        return cls(route.model, route.strategy, tuple(rows))
+        side = route if route.shift is UNSET else route.shift.to
+        rows = (Row(endpoint.provider, endpoint.model_id, str(endpoint.weight)) for endpoint in side.endpoints)
+        return cls(route.model, side.strategy, tuple(rows))
 
     @classmethod
     def of_fields(cls, fields: Fields) -> Self:
@@ -49,7 +59,10 @@ class Draft(NamedTuple):
         columns = (fields.all(name) for name in Row._fields)
         rows = tuple(Row(*row) for row in zip(*columns, strict=False))
         return cls(
-            fields.text("model"), fields.text("strategy"), rows or (Row(),), *map(fields.text, ("lifetime", "reason"))
+            fields.text("model"),
+            fields.text("strategy"),
+            rows or (Row(),),
+            *map(fields.text, ("lifetime", "pace", "reason")),
         )
 
     def arranged(self, step: str) -> Self:
@@ -86,6 +99,9 @@ class Draft(NamedTuple):
         wanted: dict[str, object] = {"model": self.model, "strategy": self.strategy, "endpoints": endpoints}
         if self.lifetime in LIFETIMES and self.lifetime:
             wanted["expires_in_s"] = float(self.lifetime)
+        if self.pace in PACES and self.pace:
+            steps, _, every_s = self.pace.partition("/")
+            wanted["shift"] = {"steps": list(map(float, steps.split())), "every_s": float(every_s)}
         return convert_route(options | wanted)
 
     def fingerprint(self) -> str:

@@ -3,8 +3,11 @@
 from collections import Counter
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from proxy.admin.pages.shares import Shared, shares
 from proxy.admin.payloads import RouteInForce, RouteState
+from proxy.admin.shift_payloads import ShiftSide
 from proxy.routing import RouteEndpoint
 
 
@@ -46,9 +49,12 @@ def compare(before: RouteState | None, after: RouteState | None) -> Comparison:
     return Comparison(_side(before, after, "gone"), _side(after, before, "new"))
 
 
-def _side(route: RouteState | None, other: RouteState | None, alone: str) -> Side:
+def _side(route: RouteState | ShiftSide | None, other: RouteState | ShiftSide | None, alone: str) -> Side:
     if route is None:
         return Side()
+    source = route.source if isinstance(route, RouteInForce) else "dynamic"
+    # What a shift comes to in the end.
+    route, other = _settled(route), None if other is None else _settled(other)
     theirs = [] if other is None else shares(other.strategy, other.endpoints)
     known = Counter((_key(each.endpoint), each.part) for each in theirs)
     names = {key for key, _ in known}
@@ -57,7 +63,11 @@ def _side(route: RouteState | None, other: RouteState | None, alone: str) -> Sid
         key = _key(each.endpoint)
         change = "same" if known[key, each.part] else "changed" if key in names else alone
         lines.append(Line(each, change))
-    return Side(route.strategy, route.source if isinstance(route, RouteInForce) else "dynamic", tuple(lines))
+    return Side(route.strategy, source, tuple(lines))
+
+
+def _settled(route: RouteState | ShiftSide) -> RouteState | ShiftSide:
+    return route.shift.to if isinstance(route, RouteState) and route.shift is not UNSET else route
 
 
 def _key(endpoint: RouteEndpoint) -> tuple[str, str]:

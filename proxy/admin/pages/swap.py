@@ -9,7 +9,7 @@ from proxy.admin.change_payloads import Changed
 from proxy.admin.keys import CHANGE_DESK, DESK, OVERVIEW
 from proxy.admin.layout import Tab, back, render
 from proxy.admin.pages.asking import Meanwhile, asked, meanwhile
-from proxy.admin.pages.draft import LIFETIMES, Draft
+from proxy.admin.pages.draft import LIFETIMES, PACES, Draft
 from proxy.admin.pages.fields import fields_of
 from proxy.admin.pages.review import Comparison, compare
 from proxy.admin.preflight import try_out
@@ -47,7 +47,7 @@ async def show(request: web.Request) -> web.Response:
     desk = request.app[DESK]
     model = request.query.get("model", "")
     route = desk.find_route(model)
-    draft = Draft(model) if route is None else Draft.of_route(route)
+    draft = Draft(model) if route is None else Draft.of_route(route)._replace(pace=request.query.get("pace", ""))
     return _render(request, Sheet(draft, desk.revision))
 
 
@@ -91,5 +91,6 @@ def _render(request: web.Request, sheet: Sheet, status: int = 200) -> web.Respon
         "known_ids": {provider.name: list(overview.uses(provider.name)) for provider in providers},
         "strategies": list(RouteStrategy),
         "lifetimes": LIFETIMES,
+        "paces": PACES,
     }
     return render(request, "swap.html", context, tab=Tab.ROUTES, status=status)

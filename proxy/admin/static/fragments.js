@@ -15,11 +15,11 @@ export function adopt(page, ...ids) {
   }
 }
 
-/** Fetch the page anew and put in place what changes in it; gives what was fetched, or null. */
+/** Fetch the page anew and put in place what changes in it. Leads to the login where that is what comes. */
 export async function renew() {
   const answer = await fetchPage(location.href).catch(() => null);
-  if (answer) adopt(answer.page, "standing", "routes", "providers", "history", "requests");
-  return answer;
+  if (answer && !answer.page.getElementById("standing")) location.assign(answer.url);
+  else if (answer) adopt(answer.page, "standing", "routes", "providers", "history", "requests");
 }
 
 /** Replace an element; the focus goes to the one that looks like the one that had it. */

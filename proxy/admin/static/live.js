@@ -42,9 +42,8 @@ function connect() {
 }
 
 async function again() {
-  const answer = await renew();
-  if (answer && !answer.page.getElementById("standing")) location.assign(answer.url);
-  else connect();
+  await renew();
+  connect();
 }
 
 function heard(event) {
