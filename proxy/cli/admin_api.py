@@ -14,9 +14,10 @@ from proxy.admin.change_payloads import Changed, HistoryPage, ProviderList
 from proxy.admin.live import RequestList
 from proxy.admin.payloads import Explanation, PreflightBody, PreflightDone, Reloaded, RouteList
 from proxy.admin.status import Status
-from proxy.cli.calls import ChangeCall
+from proxy.cli.calls import ChangeCall, escaped
 from proxy.cli.refusals import InUseError, refusal_of
 from proxy.cli.terminal import Failure
+from proxy.telemetry.shadow import ShadowFigures
 
 # A preflight takes 15 s at most.
 _TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
@@ -62,6 +63,10 @@ class AdminApi:
     def providers(self) -> ProviderList:
         """The configured providers with their drains and endpoints."""
         return self._call("GET", "/admin/providers", ProviderList)
+
+    def shadow(self, model: str) -> ShadowFigures:
+        """A route and its candidate, side by side."""
+        return self._call("GET", f"/admin/routes/{escaped(model)}/shadow", ShadowFigures)
 
     def status(self) -> Status:
         """How the proxy is."""

@@ -64,6 +64,11 @@ def rolling_back(body: RollbackBody) -> ChangeCall[Changed]:
     return _post(Changed, "/admin/rollback", body)
 
 
+def shifting(model: str, action: str, body: ReasonBody) -> ChangeCall[Changed]:
+    """Steer a shift: `pause`, `resume` or `abort`."""
+    return _post(Changed, f"/admin/routes/{escaped(model)}/shift/{action}", body)
+
+
 def draining(provider: str, body: DrainBody) -> ChangeCall[Drained]:
     """Take a provider out of service."""
     return _post(Drained, f"/admin/providers/{escaped(provider)}/drain", body)

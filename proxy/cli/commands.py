@@ -19,6 +19,8 @@ from proxy.cli.requests import requests
 from proxy.cli.resolve import resolve
 from proxy.cli.routes import routes
 from proxy.cli.settings import CONFIG_FILE, listening_at, load, load_or_exit
+from proxy.cli.shadow import shadow
+from proxy.cli.shift import shift
 from proxy.cli.status import status
 from proxy.cli.token import token
 from proxy.config import Address, Settings
@@ -87,6 +89,8 @@ for command in (
     providers,
     drain,
     restore,
+    shift,
+    shadow,
     preflight,
     requests,
     events,

@@ -10,13 +10,14 @@ from proxy.cli.changing import Terms, change, change_options, is_somebody_there
 from proxy.cli.options import numbers, packed, seconds
 from proxy.cli.running import Running, proxy_options
 from proxy.cli.terminal import Failure, print_note
-from proxy.cli.words import in_order, moment, place, route_in_words, trial_in_words
+from proxy.cli.words import route_in_words, trial_in_words
 
 if TYPE_CHECKING:  # what imports the HTTP client is imported by the command that needs it
     from proxy.admin.change_payloads import Changed, RouteSet
     from proxy.admin.payloads import EndpointBody, RouteBody
 
 _STRATEGIES = "How to choose: priority, load_balance, weighted, least_latency or sticky."
+_USUAL_STEP_S = 60.0
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -25,6 +26,8 @@ class Wish(msgspec.Struct, frozen=True):
     strategy: str
     weights: tuple[float, ...] | None
     for_s: float | None
+    shift: tuple[float, ...] | None
+    every_s: float | None
     preflight: bool
     require_preflight: bool
 
@@ -36,6 +39,20 @@ _route_options = packed(
     click.option("--weights", type=numbers, metavar="N,N…", help="The endpoints' weights, in their order."),
     click.option(
         "--for", "for_s", type=seconds, metavar="TIME", help="How long, such as 2h; then it takes itself back."
+    ),
+    click.option(
+        "--shift",
+        type=numbers,
+        metavar="N,N…",
+        help="Percents of the requests to take over one after the other, such as 5,25,100; a guard takes the shift "
+        "back if the new endpoints do worse.",
+    ),
+    click.option(
+        "--every",
+        "every_s",
+        type=seconds,
+        metavar="TIME",
+        help="Time between the steps of --shift; 60s without it.",
     ),
     click.option("--preflight", is_flag=True, help="Ask each endpoint for a token first, and tell what came of it."),
     click.option("--require-preflight", is_flag=True, help="The same, and change nothing unless all are well."),
@@ -144,11 +161,7 @@ def _set(made: "RouteSet") -> Iterator[str]:
     [diff] = made.routes
     for trial in () if made.preflight is msgspec.UNSET else made.preflight:
         print_note(f"Preflight: {trial_in_words(trial)}")
-    after = diff.after
-    assert after is not None  # noqa: S101 - it was set
-    goes = in_order(after.strategy, list(map(place, after.endpoints)))
-    until = "" if made.expires_at is None else f", until {moment(made.expires_at)}"
-    yield f"{made.model} goes to {goes}{until} (revision {made.revision})."
+    yield f"{made.model} goes to {route_in_words(diff.after)} (revision {made.revision})."
 
 
 def _routes_now(made: "Changed") -> Iterator[str]:
@@ -159,9 +172,12 @@ def _routes_now(made: "Changed") -> Iterator[str]:
 
 def _route(model: str, endpoints: Sequence[str], wish: Wish, terms: Terms) -> "RouteBody":
     from proxy.admin.payloads import RouteBody  # noqa: PLC0415
+    from proxy.admin.shift_payloads import ShiftBody  # noqa: PLC0415
 
     if wish.weights and len(wish.weights) != len(endpoints):
         raise click.BadParameter(f"there are {len(endpoints)} endpoints.", param_hint="--weights")
+    if wish.every_s is not None and wish.shift is None:
+        raise click.BadParameter("there is no --shift.", param_hint="--every")
     weights = wish.weights or (1,) * len(endpoints)
     if not all(float(weight).is_integer() and 1 <= weight <= 1_000_000 for weight in weights):
         raise click.BadParameter("expected whole numbers from 1 on.", param_hint="--weights")
@@ -171,6 +187,9 @@ def _route(model: str, endpoints: Sequence[str], wish: Wish, terms: Terms) -> "R
         wish.strategy,
         reason=terms.reason,
         expires_in_s=wish.for_s,
+        shift=None
+        if wish.shift is None
+        else ShiftBody(wish.shift, _USUAL_STEP_S if wish.every_s is None else wish.every_s),
         cut_old=terms.cut_old,
         preflight=wish.preflight,
         require_preflight=wish.require_preflight,

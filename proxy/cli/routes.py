@@ -6,7 +6,7 @@ from proxy.cli.history import history
 from proxy.cli.route_changes import apply_routes, remove_route, rollback_route, set_route, swap_route
 from proxy.cli.running import Running, proxy_options
 from proxy.cli.terminal import print_json, print_line, print_table
-from proxy.cli.words import change_in_words, place, route_in_words
+from proxy.cli.words import change_in_words, moment, place, route_in_words
 
 
 @click.group()
@@ -56,6 +56,8 @@ def show_route(model: str, proxy: Running) -> None:
     avoided = {(each.provider, each.model_id): each.reason for each in route.passed_over}
     print_line(f"{route.model} goes to {route_in_words(route)}")
     print_line(f"Source: {route.source}. {route.why}")
+    if route.shift is not UNSET and route.shift.judgement is not None:
+        print_line(f"The guard at {moment(route.shift.judgement.at)}: {route.shift.judgement.message}")
     if route.shadowed is not None:
         print_line(f"Without it: {route_in_words(route.shadowed)}")
     rows = []

@@ -9,6 +9,7 @@ from msgspec import UNSET
 if TYPE_CHECKING:
     from proxy.admin.change_payloads import Changed, Changelog, DrainState, LastChange
     from proxy.admin.payloads import RouteState, ShadowedRoute
+    from proxy.admin.shift_payloads import ShiftState
     from proxy.routing import RouteEndpoint
     from proxy.telemetry import RequestView
     from proxy.telemetry.live import Reading
@@ -45,10 +46,24 @@ def route_in_words(route: "RouteState | ShadowedRoute | None") -> str:
         return "nowhere: there is no route"
     said = [in_order(route.strategy, list(map(place, route.endpoints)))]
     if isinstance(route, RouteState):
+        if route.shift is not UNSET:
+            said = [shift_in_words(route.shift)]
         said += (f"{name}: {value}" for name, value in route.unusual().items())
         if route.expires_at is not UNSET:
             said.append(f"until {moment(route.expires_at)}")
     return "; ".join(said)
+
+
+def shift_in_words(shift: "ShiftState") -> str:
+    """How far a route has come that takes over from another."""
+    new, old = (in_order(side.strategy, list(map(place, side.endpoints))) for side in (shift.to, shift.old))
+    steps = ", ".join(f"{step:g}" for step in shift.steps)
+    if shift.state == "paused":
+        state = "paused"
+    else:
+        state = f"every {lasting(shift.every_s)}" + (f", next at {moment(shift.next_at)}" if shift.next_at else "")
+    guard = "" if shift.guard is not None else "; without a guard"
+    return f"{shift.share:g} % {new}; the rest {old} (steps {steps}: {state}{guard})"
 
 
 def drain_in_words(drain: "DrainState | None") -> str:

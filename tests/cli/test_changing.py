@@ -42,7 +42,7 @@ def test_a_swap_says_where_it_goes_and_for_how_long(run: Run, table: DynamicRout
     result = run(*arguments, "--for", "90m", "--reason", "alpha is slow")
 
     assert result.exit_code == 0
-    assert result.stdout.startswith("fast goes to beta:b (weight 3) and alpha:a, by weight, until 2")
+    assert result.stdout.startswith("fast goes to beta:b (weight 3) and alpha:a, by weight; until 2")
     assert "Warning: " in result.stderr
     [route] = table.list_dynamic_routes()
     assert (route.strategy, [each.weight for each in route.endpoints]) == (RouteStrategy.WEIGHTED, [3, 1])
@@ -70,6 +70,8 @@ def test_swap_takes_no_name_that_is_spelt_wrong(run: Run, table: DynamicRoutingT
         ("--weights", "1,2"),
         ("--weights", "inf"),
         ("--weights", "x"),
+        ("--every", "5s"),
+        ("--shift", "5;10"),
     ],
 )
 def test_bad_values_are_bad_usage(run: Run, option: str, value: str) -> None:

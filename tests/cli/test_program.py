@@ -157,6 +157,8 @@ def test_help_comes_without_the_server() -> None:
         "providers",
         "drain",
         "restore",
+        *(f"shift {name}" for name in ("pause", "resume", "abort")),
+        "shadow",
         "preflight",
         "requests",
         "events",
