@@ -17,7 +17,7 @@ import msgspec
 from proxy.cli.options import packed
 from proxy.cli.running import Running
 from proxy.cli.terminal import Failure, print_json, print_line, print_note
-from proxy.cli.words import differences, left_behind
+from proxy.cli.words import MOMENT, differences, left_behind
 
 if TYPE_CHECKING:
     from proxy.admin.change_payloads import Changed
@@ -124,9 +124,11 @@ def _make(
     for _ in range(_MOST_LOOKS):
         foreseen = api.foresee(look, terms.if_revision)
         if is_asked:
-            if (preview := list(_preview(foreseen, more))) != told:
+            preview = list(_preview(foreseen, more))
+            # What begins or ends a moment later is the same change.
+            if (said := [MOMENT.sub("", line) for line in preview]) != told:
                 _ask(preview, is_new=told is None)
-                told = preview
+                told = said
         else:
             _refuse_danger(foreseen)
         try:

@@ -8,7 +8,7 @@ import click
 from proxy.cli.changing import Terms, change, change_options
 from proxy.cli.running import Running, proxy_options
 from proxy.cli.terminal import print_json, print_table
-from proxy.cli.words import drain_in_words, moment, route_in_words
+from proxy.cli.words import moment, route_in_words
 
 if TYPE_CHECKING:
     from proxy.admin.change_payloads import Changed, Changelog
@@ -67,7 +67,7 @@ def _what(change: "Changelog") -> str:
         f"{each.model} → {'no dynamic route' if each.after is None else route_in_words(each.after)}"
         for each in change.routes
     ]
-    named += [f"{each.provider} → {drain_in_words(each.after).partition(',')[0]}" for each in change.drains]
+    named += [f"{each.provider} → {'in service' if each.after is None else 'drained'}" for each in change.drains]
     if len(named) > _MOST_NAMED:
         named[_MOST_NAMED:] = [f"and {len(named) - _MOST_NAMED} more"]
     return ": " + "; ".join(named) if named else ""

@@ -1,12 +1,18 @@
 """The commands that ask a running proxy for its routes; `route_changes.py` has those that switch them."""
 
+from typing import TYPE_CHECKING
+
 import click
+from msgspec import UNSET
 
 from proxy.cli.history import history
 from proxy.cli.route_changes import apply_routes, remove_route, rollback_route, set_route, swap_route
 from proxy.cli.running import Running, proxy_options
 from proxy.cli.terminal import print_json, print_line, print_table
 from proxy.cli.words import change_in_words, moment, place, route_in_words
+
+if TYPE_CHECKING:
+    from proxy.admin.payloads import RouteInForce
 
 
 @click.group()
@@ -28,7 +34,7 @@ def list_routes(proxy: Running) -> None:
             (
                 route.model,
                 f"{route.source}, shadows config" if route.shadows_config else route.source,
-                "; ".join([route.strategy, *(f"{name}: {value}" for name, value in route.unusual().items())]),
+                "; ".join([_strategy(route), *(f"{name}: {value}" for name, value in route.unusual().items())]),
                 ", ".join(map(place, route.endpoints)),
             )
             for route in answer.routes
@@ -36,13 +42,15 @@ def list_routes(proxy: Running) -> None:
     )
 
 
+def _strategy(route: "RouteInForce") -> str:
+    return route.strategy if route.shift is UNSET else f"{route.strategy}, {route.shift.share:g} % shifted"
+
+
 @routes.command("show")
 @click.argument("model")
 @proxy_options
 def show_route(model: str, proxy: Running) -> None:
     """Print one route: where it leads, how its endpoints are, and what was last changed about it."""
-    from msgspec import UNSET  # noqa: PLC0415
-
     api = proxy.api
     route, providers, changes = api.resolve(model), api.providers(), api.history(model, limit=5).changes
     if proxy.as_json:

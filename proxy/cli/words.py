@@ -1,5 +1,6 @@
 """What the admin API answers, in words for a person."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from proxy.telemetry import RequestView
     from proxy.telemetry.live import Reading
     from proxy.upstream import Trial
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
+"""A point in time as it is told here."""
 
 _HOW = {
     "load_balance": "in turn",

@@ -262,8 +262,10 @@ def test_what_a_person_confirmed_is_what_is_made(admin_url: str, table: DynamicR
         screen.type("y")
         assert "Provider alpha is drained" in screen.rest()
 
-    with Screen("routes", "swap", "fast", "beta:b", "--url", admin_url, "--token", TOKEN) as screen:
+    with Screen("routes", "swap", "fast", "beta:b", "--for", "1h", "--url", admin_url, "--token", TOKEN) as screen:
         screen.until("Make this change? [y/N]")
         set_by_another(table, "elsewhere", "beta", "b")
         screen.type("y")
-        assert "fast goes to beta:b (revision 4)." in screen.rest()
+        shown = screen.rest()
+        assert "(revision 4)." in shown
+        assert "Make this change?" not in shown

@@ -16,6 +16,7 @@ def test_a_shift_is_begun_and_steered(whole: Whole) -> None:
     assert "(steps 25, 100: paused)" in invoke("shift", "pause", "m").stdout
     assert invoke("shift", "pause", "m").exit_code == 1
     assert "every 1 h" in invoke("shift", "resume", "m", "--reason", "go on").stdout
+    assert "m\tdynamic, shadows config\tpriority, 25 % shifted\t" in invoke("routes", "list").stdout
     assert "25 % second:b" in invoke("routes", "show", "m").stdout.splitlines()[0]
     assert invoke("routes", "swap", "m", "second:c", "--shift", "50,100").exit_code == 1
     aborted = invoke("shift", "abort", "m")
