@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 import click
@@ -26,10 +27,27 @@ from proxy.cli.token import token
 from proxy.config import Address, Settings
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Program(click.Group):
+    """All commands; what they are given is text."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse bytes that are no text in the terminal's encoding: no name is made of them."""
+        for arg in args:
+            try:
+                arg.encode()
+            except UnicodeEncodeError:
+                raise click.UsageError(f"{arg!a} is no text in the encoding of this terminal.", ctx) from None
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """A reverse proxy for LLM traffic whose routes are switched while requests run."""
+    for stream in (sys.stdout, sys.stderr):
+        # Where the encoding lacks a character of somebody's name it is shown escaped; it doesn't end the command.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @main.command()

@@ -40,6 +40,21 @@ def test_requests_say_why_they_went_where_they_went(whole: Whole) -> None:
     assert invoke("requests", "--status", "many").exit_code == 1
 
 
+def test_an_encoding_that_lacks_a_character_shows_it_escaped(whole: Whole) -> None:
+    """On a terminal that knows ASCII alone, names and arrows are shown, not a traceback."""
+    invoke("routes", "set", "größe", "second:b")
+    with Screen("history", PYTHONIOENCODING="ascii") as screen:
+        assert "set: gr\\xf6\\xdfe \\u2192 second:b" in screen.rest()
+        assert screen.status == 0
+
+
+def test_bytes_that_are_no_text_are_bad_usage(whole: Whole) -> None:
+    """Bytes that the terminal's encoding doesn't know end the command with a line, not a traceback."""
+    result = invoke("routes", "show", "gr\udcf6\udcdfe")
+    assert result.exit_code == 2
+    assert "is no text in the encoding of this terminal" in result.stderr
+
+
 def test_preflight_tells_who_is_well(whole: Whole) -> None:
     """Each endpoint has a line; the exit status is 1 unless all are well."""
     assert invoke("preflight", "first:straw-small", "second:straw-small", "--streaming").exit_code == 0
