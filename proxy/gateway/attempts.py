@@ -9,7 +9,6 @@ import random
 import time
 from collections.abc import Awaitable, Coroutine
 from functools import partial
-from math import inf
 
 from proxy.config import Delivery, HedgeAfter
 from proxy.errors import Failure, UpstreamError
@@ -17,11 +16,11 @@ from proxy.gateway.exchange import Exchange
 from proxy.gateway.hedge import hedged
 from proxy.gateway.hold import Held, must_hold, read_refusal
 from proxy.gateway.patience import is_retry_worthwhile, retry_after_s
-from proxy.gateway.targets import Attempts, Targets, name_of
-from proxy.routing import USUAL_OPTIONS, Resolution, RoutingTarget
+from proxy.gateway.targets import Targets, name_of
+from proxy.routing import USUAL_OPTIONS, RoutingTarget
 from proxy.telemetry import Outcome
 from proxy.upstream import Answer
-from proxy.wire import Call, Head, Stage, asked_pause_s, says_prompt_too_long
+from proxy.wire import Head, Stage, asked_pause_s, says_prompt_too_long
 
 _FAILURES = {
     401: Failure.UNAUTHORIZED,
@@ -45,25 +44,17 @@ class Chain(Targets):
     """One request's attempts at its targets.
 
     Args:
-        common: what the attempts of all requests have in common.
-        call: what is asked for.
+        common, call, resolution, waiting: see `Targets`.
         head: the client's header fields.
-        resolution: whom to ask.
         outcome: the request's record.
-
-    Attributes:
-        can_hedge: whether the request can be sent twice at a time.
         waits_s: how long the client waits for the first byte.
+        can_hedge: whether the request can be sent twice at a time.
     """
 
-    __slots__ = ("_outcome", "head", "waits_s")
-    can_hedge = False
-
-    def __init__(self, common: Attempts, call: Call, head: Head, resolution: Resolution, outcome: Outcome) -> None:
-        super().__init__(common, call, resolution)
-        self.head = head
-        self._outcome = outcome
-        self.waits_s = inf
+    head: Head
+    _outcome: Outcome
+    waits_s: float
+    can_hedge: bool
 
     def send(self, exchange: Exchange, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """Send the request to one target.
@@ -83,7 +74,7 @@ class Chain(Targets):
         way.
         """
         exchange = self.first()
-        if self.is_panic:
+        if exchange.is_forced:
             self._outcome.is_panic = True
             said = "is tried although it is out of service: so are all others"
             self._common.alarms.ring(name_of(exchange.target), said)

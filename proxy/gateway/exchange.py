@@ -1,15 +1,21 @@
 """One attempt under way: whom its endpoint's breaker has let ask, and then what comes back."""
 
 import time
+from typing import Any
+
+from msgspec import Struct
 
 from proxy.errors import Failure
 from proxy.gateway.hold import Held
 from proxy.routing import RoutingTarget
 from proxy.telemetry import Attempt, Ending
-from proxy.upstream import Answer, EndpointHealth, RequestTemplate, Ticket
+from proxy.upstream import FORCED, Answer, EndpointHealth, RequestTemplate, Ticket
+
+# Nobody looks before there is one.
+_NOT_YET: Any = None
 
 
-class Exchange:
+class Exchange(Struct, eq=False):
     """A request to one target, and its answer, with what has to be told and given back once it is over.
 
     Args:
@@ -26,34 +32,22 @@ class Exchange:
         advice: for the last of several, all failed: whether the client should try again, and after how many seconds.
     """
 
-    __slots__ = (
-        "_endpoint",
-        "_is_judged",
-        "_places",
-        "_ticket",
-        "advice",
-        "answer",
-        "failure",
-        "held",
-        "record",
-        "target",
-        "template",
-    )
-    record: Attempt
-    answer: Answer
+    target: RoutingTarget
+    template: RequestTemplate
+    _endpoint: EndpointHealth
+    _ticket: Ticket
+    record: Attempt = _NOT_YET
+    answer: Answer = _NOT_YET
+    held: Held | None = None
+    failure: Failure | None = None
+    advice: tuple[bool, int] | None = None
+    _is_judged: bool = False
+    _places: int = 0
 
-    def __init__(
-        self, target: RoutingTarget, template: RequestTemplate, endpoint: EndpointHealth, ticket: Ticket
-    ) -> None:
-        self.target = target
-        self.template = template
-        self.held: Held | None = None
-        self.failure: Failure | None = None
-        self.advice: tuple[bool, int] | None = None
-        self._endpoint = endpoint
-        self._ticket = ticket
-        self._is_judged = False
-        self._places = 0
+    @property
+    def is_forced(self) -> bool:
+        """Whether the target is asked although it is known to be out of service: so are all others."""
+        return self._ticket == FORCED
 
     async def enter(self, until: float) -> None:
         """Take a place at the endpoint and its provider, if they have only so many; wait for it if need be.

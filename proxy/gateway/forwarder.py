@@ -16,7 +16,7 @@ from proxy.gateway.targets import Attempts
 from proxy.routing import USUAL_OPTIONS, DynamicRoutingTable, Resolution
 from proxy.telemetry import Outcome
 from proxy.upstream import Answer
-from proxy.wire import Call, Head, parse_call
+from proxy.wire import Head, parse_call
 
 # RFC 9110 §5.5: what may stand in a field value; other characters of a model id go percent-encoded.
 _FIELD_VALUE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
@@ -43,20 +43,21 @@ class Forwarder:
         target's provider can be asked this way, and `UpstreamError` if none gives an answer.
         """
         call = parse_call(request.path, request.query)
-        server = self._current.settings.server
+        head, server = request.head, self._current.settings.server
         body = read_at_once(request, call, server) or await read_request(request, call, server)
         try:
             outcome.model = body.model
             resolution = await self._table.resolve(body.model, body.affinity)
             outcome.resolution = resolution
-            chain = _Posting(self._attempts, call, request.head, resolution, outcome, body)
-            chain.waits_s = client_waits_s(request.head, server.deadline_header)
+            waits_s = client_waits_s(head, server.deadline_header)
+            chain = _Posting(
+                self._attempts, call, resolution, resolution.fallbacks, head, outcome, waits_s, body.can_hedge, body
+            )
             try:
                 reply = await chain.reply()
             finally:
                 if (options := resolution.options) is not USUAL_OPTIONS and options.shadow is not None:
-                    shadows = self._attempts.shadows
-                    shadows.mirror(options.shadow, call, request.head, body, resolution, outcome)
+                    self._attempts.shadows.mirror(options.shadow, call, head, body, resolution, outcome)
             try:
                 await relay(reply, response, added_lines(reply, resolution, outcome), call, resolution.options, outcome)
             finally:
@@ -69,18 +70,7 @@ class Forwarder:
 class _Posting(Chain):
     """A request with a body."""
 
-    __slots__ = ("_body",)
-
-    def __init__(
-        self, common: Attempts, call: Call, head: Head, resolution: Resolution, outcome: Outcome, body: ModelRequest
-    ) -> None:
-        super().__init__(common, call, head, resolution, outcome)
-        self._body = body
-
-    @property
-    def can_hedge(self) -> bool:  # type: ignore[override]
-        """See `Chain`."""
-        return self._body.can_hedge
+    _body: ModelRequest
 
     def send(self, exchange: Exchange, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """See `Chain`."""

@@ -13,6 +13,8 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol as Interface
 
+from msgspec import Struct
+
 from proxy.errors import MethodNotAllowedError, Protocol, ProxyError, error_body
 from proxy.gateway.request import Request
 from proxy.outbox import Outbox
@@ -53,7 +55,7 @@ class Source(Interface):
         ...
 
 
-class Response:
+class Response(Struct, eq=False):
     """The answer to one request.
 
     Args:
@@ -69,25 +71,15 @@ class Response:
         source: what to pause while the client can't keep up.
     """
 
-    __slots__ = (
-        "_is_chunked",
-        "_outbox",
-        "_request",
-        "_transport",
-        "has_begun",
-        "is_complete",
-        "is_last",
-        "source",
-        "stays_open",
-    )
-
-    def __init__(self, transport: asyncio.Transport, outbox: Outbox, request: Request) -> None:
-        self.has_begun = self.is_complete = self.is_last = self.stays_open = False
-        self.source: Source | None = None
-        self._is_chunked = False
-        self._transport = transport
-        self._outbox = outbox
-        self._request = request
+    _transport: asyncio.Transport
+    _outbox: Outbox
+    _request: Request
+    has_begun: bool = False
+    is_complete: bool = False
+    is_last: bool = False
+    stays_open: bool = False
+    source: Source | None = None
+    _is_chunked: bool = False
 
     def whole(self, status: int, reason: bytes, lines: bytes, body: bytes) -> None:
         """Answer with a body that is all here; `lines` are the head's fields, without one that tells its length."""

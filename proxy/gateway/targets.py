@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from proxy.errors import Failure, ProxyError, UnsupportedProtocolError, UpstreamError
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.hedge import HedgeDelays
@@ -39,26 +41,20 @@ class Attempts:
         return [(provider, budget.left) for provider, budget in list(self.budgets.items())]
 
 
-class Targets:
+class Targets(Struct, eq=False):
     """One resolution's targets.
 
     Args:
         common: what the attempts of all requests have in common.
         call: what they are asked for.
         resolution: their order, and the route's options.
-
-    Attributes:
-        is_panic: whether all are known to be out of service.
+        waiting: who has not been asked yet, beside the first.
     """
 
-    __slots__ = ("_call", "_common", "_resolution", "_waiting", "is_panic")
-
-    def __init__(self, common: Attempts, call: Call, resolution: Resolution) -> None:
-        self._common = common
-        self._call = call
-        self._resolution = resolution
-        self._waiting: Sequence[RoutingTarget] = resolution.fallbacks
-        self.is_panic = False
+    _common: Attempts
+    _call: Call
+    _resolution: Resolution
+    _waiting: Sequence[RoutingTarget]
 
     @property
     def are_left(self) -> bool:
@@ -90,7 +86,6 @@ class Targets:
         if not closed:
             raise refusal or AssertionError("a resolution without a target")
         # Refusing would be certain failure; who has rested longest may have recovered.
-        self.is_panic = True
         least_bad = common.health.least_bad([target for target, _ in closed])
         target, template = next(each for each in closed if each[0] == least_bad)
         endpoint = common.health.of(target)

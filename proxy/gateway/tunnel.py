@@ -7,6 +7,7 @@ close codes pass through unread, and a refusal is the provider's own answer.
 import asyncio
 from collections.abc import Awaitable
 from functools import partial
+from math import inf
 
 from proxy.errors import NotFoundError
 from proxy.gateway.attempts import Chain
@@ -51,7 +52,9 @@ class Tunneller:
         resolution = await self._table.resolve(call.model, partial(_affinity, request))
         outcome.resolution = resolution
         head = _without_credential(request.head)
-        reply = await _Handshake(self._attempts, call, head, resolution, outcome).reply()
+        reply = await _Handshake(
+            self._attempts, call, resolution, resolution.fallbacks, head, outcome, inf, can_hedge=False
+        ).reply()
         answer = reply.answer
         try:
             added = added_lines(reply, resolution, outcome)
@@ -69,8 +72,6 @@ class Tunneller:
 
 class _Handshake(Chain):
     """A request for a WebSocket."""
-
-    __slots__ = ()
 
     def send(self, exchange: Exchange, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """See `Chain`."""

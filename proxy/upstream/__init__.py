@@ -1,6 +1,6 @@
 """Talking to providers: connections, credentials, health, and what their failures mean."""
 
-from proxy.upstream.breaker import Ticket
+from proxy.upstream.breaker import FORCED, Ticket
 from proxy.upstream.budget import RetryBudget
 from proxy.upstream.client import Answer, TlsContexts, Upstream
 from proxy.upstream.concurrency import ConcurrencyLimit
@@ -11,6 +11,7 @@ from proxy.upstream.probe import Prober
 from proxy.upstream.requests import Payload
 
 __all__ = [
+    "FORCED",
     "Answer",
     "ConcurrencyLimit",
     "EndpointHealth",
