@@ -27,7 +27,7 @@ BELOW = {
     "reload": {"admin", "upstream", "routing", "config"},
     "app": {"reload", "gateway", "admin", "upstream", "telemetry", "routing", "config"},
     "demo": {"app", "simulator", "telemetry", "config"},
-    "rehearsal": {"app", "demo", "admin", "simulator"},
+    "rehearsal": {"app", "demo", "admin", "simulator", "wire"},
     "cli": {"app", "demo", "rehearsal", "admin", "upstream", "telemetry", "routing", "config", "errors"},
     "__init__": set(),
     "__main__": {"cli"},

@@ -66,16 +66,16 @@ def _print_cost(cost: "Cost") -> None:
     usual = cost.phases[0]
     click.echo()
     print_table(
-        ("phase", "requests", "failed", "first byte p50", "p95", "added to p50", "to p95"),
+        ("phase", "requests", "failed", "first content p50", "p95", "added to p50", "to p95"),
         [
             (
                 each.name,
                 str(each.requests),
                 str(each.failed),
-                milliseconds(each.first_byte_p50_ms),
-                milliseconds(each.first_byte_p95_ms),
-                _added(each.first_byte_p50_ms, usual.first_byte_p50_ms),
-                _added(each.first_byte_p95_ms, usual.first_byte_p95_ms),
+                milliseconds(each.first_content_p50_ms),
+                milliseconds(each.first_content_p95_ms),
+                _added(each.first_content_p50_ms, usual.first_content_p50_ms),
+                _added(each.first_content_p95_ms, usual.first_content_p95_ms),
             )
             for each in cost.phases
         ],

@@ -12,7 +12,7 @@ class Phase(msgspec.Struct, frozen=True):
     """The requests that began within a phase.
 
     Attributes:
-        first_byte_p50_ms, first_byte_p95_ms: of those that were answered; None if none was.
+        first_content_p50_ms, first_content_p95_ms: of those that were answered; None if none was.
         served_by: how many each provider answered.
         faults: what was wrong with the first few that failed.
     """
@@ -20,8 +20,8 @@ class Phase(msgspec.Struct, frozen=True):
     name: str
     requests: int
     failed: int
-    first_byte_p50_ms: float | None
-    first_byte_p95_ms: float | None
+    first_content_p50_ms: float | None
+    first_content_p95_ms: float | None
     served_by: dict[str, int]
     faults: tuple[str, ...] = ()
 
@@ -48,7 +48,7 @@ _FAULTS_KEPT = 5
 def phase_of(name: str, samples: Sequence[Sample]) -> Phase:
     """What became of these requests."""
     faults = [each.fault for each in samples if each.fault is not None]
-    times_s = sorted(each.first_byte_s for each in samples if each.fault is None)
+    times_s = sorted(each.first_content_s for each in samples if each.fault is None)
     return Phase(
         name,
         len(samples),

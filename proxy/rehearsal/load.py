@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import aiohttp
 
+from proxy.wire import Preamble, Stage
+
 # More than any answer of a straw provider takes; it bounds the requests under way as well, at so many times the rate.
 _LONGEST_S = 30.0
 _FAULT_BYTES = 300
@@ -17,13 +19,14 @@ class Sample(NamedTuple):
 
     Attributes:
         began: when it was sent, by the monotonic clock.
-        first_byte_s: from then to the first byte of its answer's body.
+        first_content_s: from then to the first content of its stream. Where there are fallbacks, a stream is held back
+            so long; without any its first byte may come sooner, which is no use to anybody.
         provider: who served it.
         fault: what was wrong with the answer; None if it was whole.
     """
 
     began: float
-    first_byte_s: float
+    first_content_s: float
     provider: str
     fault: str | None
 
@@ -69,15 +72,17 @@ class Load:
 
     async def send(self) -> Sample:
         """What became of one request, read to its end."""
-        began, first_byte_s, provider, fault = time.monotonic(), 0.0, "", None
+        began, first_content_s, provider, fault = time.monotonic(), 0.0, "", None
         try:
             async with asyncio.timeout(_LONGEST_S), self._http.post(self._url, json=self._body) as response:
                 provider = response.headers.get("x-pointsman-provider", "")
-                body = await response.content.readany()
-                first_byte_s = time.monotonic() - began
-                body += await response.content.read()
+                preamble, body = Preamble(), b""
+                while piece := await response.content.readany():
+                    body += piece
+                    if not first_content_s and preamble.feed(piece) is not Stage.PREAMBLE:
+                        first_content_s = time.monotonic() - began
             if response.status != 200 or not body.endswith(b"data: [DONE]\n\n"):
                 fault = f"{response.status} {body[-_FAULT_BYTES:]!r}"
         except (aiohttp.ClientError, TimeoutError) as error:
             fault = repr(error)
-        return Sample(began, first_byte_s, provider, fault)
+        return Sample(began, first_content_s, provider, fault)

@@ -47,7 +47,7 @@ class Sample(NamedTuple):
 
     Attributes:
         is_open: whether the first provider's breaker was when the request began.
-        first_byte_s: from the request to the first byte of its answer's body.
+        first_byte_s: from the request to the first content of its stream, up to which it is held back.
         provider: who served it.
         fault: what was wrong with the answer; None if it was whole.
     """
@@ -131,7 +131,7 @@ class _Load(Load):
     async def ask(self) -> None:
         is_open = self._first.state is BreakerState.OPEN
         sample = await self.send()
-        self.samples.append(Sample(is_open, sample.first_byte_s, sample.provider, sample.fault))
+        self.samples.append(Sample(is_open, sample.first_content_s, sample.provider, sample.fault))
         self._latest.append(sample.provider)
         if self._latest.count("first") == _BACK:
             self.back.set()
