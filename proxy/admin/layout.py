@@ -53,12 +53,14 @@ def render(
         status: of the answer.
     """
     forms = request.app[GATE].forms
+    events = request.app[TELEMETRY].feed.events if tab else None
     actor = known_actor(request)
     common = {
         "actor": actor,
         "may_change": actor is not None and actor.role.includes(Role.OPERATOR),
         "csrf_field": partial(forms.field, request),
         "standing": status_of(request.app[DESK], request.app[TELEMETRY]) if tab and actor else None,
+        "last_event": events.id_of(events.last) if events else "",
         "now": datetime.now(UTC),
         "tabs": TITLES if actor else {},
         "tab": tab,

@@ -19,7 +19,10 @@ let soon = 0;
 
 /** Listen, where the page has something to keep up to date. */
 export function onEvents() {
-  if (!document.getElementById("standing")) return;
+  const standing = document.getElementById("standing");
+  if (!standing) return;
+  // What has happened since the page was made is told as well.
+  lastId = standing.dataset.lastEvent;
   connect();
   setInterval(tick, 1000);
 }
@@ -80,6 +83,7 @@ function tick() {
     const since = note.querySelector("[data-age]");
     if (since) since.textContent = `${span(age / 1000)} ago`;
   }
+  for (const up of document.querySelectorAll("[data-since]")) up.textContent = span(Date.now() / 1000 - Number(up.dataset.since));
   for (const time of document.querySelectorAll("time[data-ago]")) time.textContent = `${span((Date.now() - new Date(time.dateTime)) / 1000)} ago`;
   for (const time of document.querySelectorAll("time[data-ahead]")) time.textContent = `in ${span((new Date(time.dateTime) - Date.now()) / 1000)}`;
 }
