@@ -2,7 +2,8 @@
 
 `app.py` wires. `guard.py` decides who may come in (`gate.py` knows who asks, `paths.py` what it takes), and `audit.py`
 writes down what they do. `desk.py` does the work for the API (`api.py`) and the page (`pages.py`) alike, and
-`payloads.py` says once what travels.
+`payloads.py` says once what travels. `calls.py` is the table of the API's calls, of which the router, the guard and the
+API's own description (`openapi.py`) are made.
 """
 
 from proxy.admin.app import build_admin, build_metrics

@@ -5,19 +5,18 @@ from aiohttp import hdrs, web
 from proxy.admin.actor import actor_of
 from proxy.admin.answers import answer
 from proxy.admin.keys import DESK, EXPOSE, RELOAD, TRAIL
+from proxy.admin.parameters import LARGEST_PAGE, USUAL_PAGE, RoutesQuery
 from proxy.admin.payloads import ErrorAnswer, ErrorDetail
 from proxy.admin.queries import number
 from proxy.config import ConfigError
 from proxy.errors import InvalidRequestError
 
-_USUAL_PAGE, _LARGEST_PAGE = 100, 1_000
-
 
 async def list_routes(request: web.Request) -> web.Response:
     """`GET /routes`: every route in force, or a page of those whose model has `q` in its name."""
     desk, query = request.app[DESK], request.query
-    if query.keys() & {"limit", "after", "q"}:
-        limit = number(request, "limit", _USUAL_PAGE, _LARGEST_PAGE)
+    if query.keys() & set(RoutesQuery.__struct_fields__):
+        limit = number(request, "limit", USUAL_PAGE, LARGEST_PAGE)
         routes = desk.find_routes(limit, query.get("after", ""), query.get("q", ""))
     else:
         routes = desk.routes()

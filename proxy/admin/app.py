@@ -8,10 +8,11 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from proxy.admin import api, change_api, login
+from proxy.admin import api, login
 from proxy.admin.actor import Role
 from proxy.admin.answers import add_security_headers, answer_errors
 from proxy.admin.audit import AuditTrail, build_witness
+from proxy.admin.calls import CALLS
 from proxy.admin.change_desk import ChangeDesk
 from proxy.admin.desk import Desk
 from proxy.admin.drain_desk import DrainDesk
@@ -33,11 +34,11 @@ from proxy.admin.keys import (
     Expose,
     Reload,
 )
+from proxy.admin.openapi import Document
 from proxy.admin.overview import Overview
 from proxy.admin.pages import add_pages, words
 from proxy.admin.pages.shares import shares
-from proxy.admin.paths import Paths
-from proxy.admin.preflight import preflight as try_endpoints
+from proxy.admin.paths import Paths, add_call
 from proxy.admin.shift_guard import NOTHING_WATCHED, Watching
 from proxy.admin.shift_payloads import Judgement
 from proxy.admin.shifter import Ring, Shifter, nobody_hears
@@ -132,7 +133,7 @@ def _guarded(current: Current, clock: Clock = time.monotonic) -> web.Application
 def _add_paths(app: web.Application) -> None:
     """Each path with the role that it takes; what is not here, nobody may use."""
     everybody, viewers = Paths(app, None), Paths(app, Role.VIEWER)
-    operators, admins = Paths(app, Role.OPERATOR), Paths(app, Role.ADMIN)
+    operators = Paths(app, Role.OPERATOR)
 
     everybody.add_get("/login", login.show, name="login")
     everybody.add_form("/login", login.log_in)
@@ -141,24 +142,8 @@ def _add_paths(app: web.Application) -> None:
 
     add_pages(viewers, operators)
 
-    viewers.add_get("/routes", api.list_routes)
-    operators.add_post("/routes", change_api.set_route)
-    operators.add_post("/routes:batch", change_api.batch)
-    # (?s:…) so that a name with an encoded line break is refused as such, not as an unknown path.
-    operators.add_delete("/routes/{model:(?s:.+)}", change_api.remove_route)
-    operators.add_post("/routes/{model:(?s:.+)}/rollback", change_api.rollback_route)
-    operators.add_post("/routes/{model:(?s:.+)}/shift/pause", change_api.pause_shift)
-    operators.add_post("/routes/{model:(?s:.+)}/shift/resume", change_api.resume_shift)
-    operators.add_post("/routes/{model:(?s:.+)}/shift/abort", change_api.abort_shift)
-    operators.add_post("/rollback", change_api.rollback)
-    viewers.add_get("/history", change_api.history)
-    viewers.add_get("/providers", change_api.list_providers)
-    operators.add_post("/providers/{name}/drain", change_api.drain)
-    operators.add_post("/providers/{name}/restore", change_api.restore)
-    operators.add_post("/preflight", try_endpoints)
-    viewers.add_get("/resolve", api.resolve)
-    viewers.add_get("/metrics", api.metrics)
-    admins.add_post("/reload", api.reload)
+    for call in (*CALLS, Document().call):
+        add_call(app, call)
 
 
 def _load_templates(app: web.Application) -> None:

@@ -12,6 +12,7 @@ from proxy.admin.change_desk import Asked
 from proxy.admin.change_payloads import BatchBody, DrainBody, ReasonBody, RollbackBody
 from proxy.admin.idempotency import changing
 from proxy.admin.keys import CHANGE_DESK, DESK, DRAIN_DESK
+from proxy.admin.parameters import MOST_CHANGES, REVISION_PATTERN, USUAL_CHANGES
 from proxy.admin.payloads import LONGEST_REASON, RouteBody, decode
 from proxy.admin.preflight import refuse_for, try_out
 from proxy.admin.queries import flag, model_in_path, number
@@ -19,8 +20,7 @@ from proxy.admin.shift_drafts import aborting, pausing, resuming
 from proxy.errors import InvalidRequestError
 from proxy.routing import Action, Draft
 
-_REVISION = re.compile(r'(?:W/)?"?(\d{1,18})"?', re.ASCII)
-_MOST_CHANGES_LISTED = 200
+_REVISION = re.compile(REVISION_PATTERN)
 
 
 @changing
@@ -117,9 +117,9 @@ async def list_providers(request: web.Request) -> web.Response:
 
 async def history(request: web.Request) -> web.Response:
     """`GET /history?model=&before=&limit=`: changes, newest first."""
-    limit = number(request, "limit", 50, _MOST_CHANGES_LISTED)
+    limit = number(request, "limit", USUAL_CHANGES, MOST_CHANGES)
     before = number(request, "before", None)
-    return answer(request.app[DESK].history(limit or 50, before, request.query.get("model")))
+    return answer(request.app[DESK].history(limit, before, request.query.get("model")))
 
 
 def asked_by(request: web.Request, reason: str, *, dry_run: bool = False, cut_old: bool = False) -> Asked:

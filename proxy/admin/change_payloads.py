@@ -1,11 +1,11 @@
 """The bodies and answers of the calls that change something, and of the history of changes."""
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from proxy.admin.moments import Moment
 from proxy.admin.payloads import ErrorDetail, Lifetime, Reason, RouteBody, RouteInForce, RouteState
 from proxy.upstream import Trial
 
@@ -72,8 +72,8 @@ class DrainState(msgspec.Struct, frozen=True):
     actor: str
     reason: str
     forced: bool
-    since: datetime | None = None
-    expires_at: datetime | None = None
+    since: Moment | None = None
+    expires_at: Moment | None = None
 
 
 class DrainDiff(msgspec.Struct, frozen=True):
@@ -123,7 +123,7 @@ class RouteSet(Changed, frozen=True, kw_only=True):
     """A dynamic route was created or replaced."""
 
     model: str
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
     preflight: tuple[Trial, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -154,7 +154,7 @@ class Drained(Changed, frozen=True, kw_only=True):
 
     provider: str
     drained: bool
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
     affected: tuple[AffectedRoute, ...] = ()
     affected_total: int = 0
     without_other_way: tuple[str, ...] = ()
@@ -197,7 +197,7 @@ class Changelog(msgspec.Struct, frozen=True):
     """One change: `at` is null where it isn't known; `action` is one of `Action`'s."""
 
     revision: int
-    at: datetime | None
+    at: Moment | None
     actor: str
     action: str
     reason: str
@@ -221,7 +221,7 @@ class LastChange(msgspec.Struct, frozen=True):
     """Who changed something last, when and why, without what."""
 
     revision: int
-    at: datetime | None
+    at: Moment | None
     actor: str
     action: str
     reason: str

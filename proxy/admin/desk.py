@@ -17,9 +17,10 @@ from proxy.admin.change_payloads import (
     RouteDiff,
 )
 from proxy.admin.endpoints import NOTHING_KNOWN, EndpointReadings
+from proxy.admin.moments import moment
 from proxy.admin.payloads import Explanation, PassedOver, RouteInForce, RouteList, ShadowedRoute
 from proxy.admin.shift_payloads import NONE_JUDGED, Judgement
-from proxy.admin.views import drain_state, end, logged, moment, shift_state, unusual
+from proxy.admin.views import drain_state, end, logged, shift_state, unusual
 from proxy.config import Current
 from proxy.config.settings import Provider
 from proxy.errors import UnknownModelError

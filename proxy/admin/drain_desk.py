@@ -7,7 +7,7 @@ import msgspec
 
 from proxy.admin.change_desk import Asked, ChangeDesk
 from proxy.admin.change_payloads import MAX_LISTED, AffectedRoute, DrainBody, Drained, Warned
-from proxy.admin.views import moment
+from proxy.admin.moments import moment
 from proxy.config import Current
 from proxy.errors import NotFoundError
 from proxy.routing import Action, Draft, Drain, RoutingTarget, asked_providers

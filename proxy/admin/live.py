@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from functools import partial
 
 import msgspec
 from aiohttp import hdrs, web
@@ -10,16 +11,22 @@ from proxy.admin.actor import Role
 from proxy.admin.answers import answer
 from proxy.admin.gate import UnauthorizedError
 from proxy.admin.keys import DESK, GATE, TELEMETRY
-from proxy.admin.paths import Paths
+from proxy.admin.parameters import (
+    MOST_REQUESTS,
+    STATUS_PATTERN,
+    USUAL_REQUESTS,
+    EventsHeaders,
+    EventsQuery,
+    RequestsQuery,
+)
+from proxy.admin.paths import Call, add_call
+from proxy.admin.payloads import ErrorAnswer
 from proxy.admin.queries import flag, number
-from proxy.admin.status import status_of
+from proxy.admin.status import Status, status_of
 from proxy.errors import InvalidRequestError
 from proxy.telemetry import EventKind, RequestFilter, RequestView, SlowListenerError, Telemetry, Wish, view_of
 
-_MOST_REQUESTS = 1000
-_USUAL_REQUESTS = 100
-_FILTERS = frozenset({"model", "provider", "status", "failed"})
-_STATUS = re.compile(r"[0-5]xx|\d{1,3}", re.ASCII)
+_STATUS = re.compile(STATUS_PATTERN)
 
 
 class RequestList(msgspec.Struct, frozen=True):
@@ -31,10 +38,29 @@ class RequestList(msgspec.Struct, frozen=True):
 def add_live(admin: web.Application, telemetry: Telemetry) -> None:
     """Let the admin application show what goes on."""
     admin[TELEMETRY] = telemetry
-    viewers = Paths(admin, Role.VIEWER)
-    viewers.add_get("/status", status)
-    viewers.add_get("/requests", list_requests)
-    viewers.add_get("/events", events)
+    show = partial(Call, method=hdrs.METH_GET, role=Role.VIEWER)
+    for call in (
+        show(path="/status", handler=status, summary="How the proxy is", gives=Status),
+        show(
+            path="/requests",
+            handler=list_requests,
+            summary="The latest requests, newest first",
+            query=RequestsQuery,
+            gives=RequestList,
+        ),
+        show(
+            path="/events",
+            handler=events,
+            summary="What happens, as it happens",
+            details="Server-sent events, until the client leaves or ten minutes are over: then come back with the "
+            "last id.",
+            query=EventsQuery,
+            headers=EventsHeaders,
+            gives="text/event-stream",
+            refuses={503: ErrorAnswer},
+        ),
+    ):
+        add_call(admin, call)
 
 
 async def status(request: web.Request) -> web.Response:
@@ -44,8 +70,8 @@ async def status(request: web.Request) -> web.Response:
 
 async def list_requests(request: web.Request) -> web.Response:
     """`GET /requests?limit=&model=&provider=&status=&failed=`: the latest that are over, newest first."""
-    _refuse_unknown(request, _FILTERS | {"limit"})
-    limit = number(request, "limit", _USUAL_REQUESTS, _MOST_REQUESTS)
+    _refuse_unknown(request, RequestsQuery)
+    limit = number(request, "limit", USUAL_REQUESTS, MOST_REQUESTS)
     latest = request.app[TELEMETRY].recent.newest(_filter(request), limit)
     # Words for a thousand of them take a while.
     views = await asyncio.to_thread(lambda: tuple(map(view_of, latest)))
@@ -54,7 +80,7 @@ async def list_requests(request: web.Request) -> web.Response:
 
 async def events(request: web.Request) -> web.StreamResponse:
     """`GET /events?kinds=`: what happens, as server-sent events; `Last-Event-ID` goes on where a stream broke off."""
-    _refuse_unknown(request, _FILTERS | {"kinds", "last_event_id"})
+    _refuse_unknown(request, EventsQuery)
     wish = Wish(_kinds(request), _filter(request)) if "kinds" in request.query else Wish(requests=_filter(request))
     # A page that has just been made names the event up to which it knows everything.
     last_id = request.headers.get("Last-Event-ID") or request.query.get("last_event_id", "")
@@ -79,9 +105,10 @@ async def events(request: web.Request) -> web.StreamResponse:
     return response
 
 
-def _refuse_unknown(request: web.Request, known: frozenset[str]) -> None:
+def _refuse_unknown(request: web.Request, query: type[msgspec.Struct]) -> None:
     """A filter that is not applied would show what wasn't asked for."""
-    if unknown := sorted(request.query.keys() - known):
+    known = query.__struct_fields__
+    if unknown := sorted(request.query.keys() - set(known)):
         message = f"Unknown parameter `{unknown[0][:80]}`: expected some of {', '.join(sorted(known))}."
         raise InvalidRequestError(message)
 

@@ -1,13 +1,13 @@
 """The bodies and answers of the admin API: one definition for the API, the page and the command line."""
 
 import re
-from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from proxy.admin.moments import Moment
 from proxy.admin.shift_payloads import GuardBody, ShiftBody, ShiftState
 from proxy.config import Changes, Fault
 from proxy.config.settings import (
@@ -23,6 +23,7 @@ from proxy.config.settings import (
 from proxy.errors import InvalidRequestError, Protocol
 from proxy.routing import RouteEndpoint
 from proxy.upstream import Trial
+from proxy.wire.model_name import MAX_CHARACTERS
 
 # Far more than anybody fails over to; it keeps one route from filling the page.
 MAX_ENDPOINTS = 64
@@ -33,6 +34,11 @@ Reason = Annotated[str, Meta(max_length=LONGEST_REASON)]
 Lifetime = Annotated[float, Meta(gt=0, le=366 * 86_400)]
 """In seconds: how long what is temporary stays."""
 
+# What these may be is checked by the table and its drafts; here it is said for the API's document.
+ModelName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_CHARACTERS})]
+Strategy = Annotated[str, Meta(extra_json_schema={"enum": list(RouteStrategy)})]
+FailedOver = Annotated[str, Meta(extra_json_schema={"enum": list(FAILED_OVER)})]
+
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
@@ -40,7 +46,7 @@ class EndpointBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One endpoint as an operator names it."""
 
     provider: str
-    model_id: str
+    model_id: ModelName
     weight: Weight = 1
     max_input_tokens: Count | msgspec.UnsetType = msgspec.UNSET
 
@@ -51,10 +57,10 @@ class RouteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     The strategies are `RouteStrategy`'s, the options `RouteOptions`'.
     """
 
-    model: str
-    endpoints: Annotated[tuple[EndpointBody, ...], Meta(max_length=MAX_ENDPOINTS)]
-    strategy: str = RouteStrategy.PRIORITY
-    failover_on: tuple[str, ...] = FAILED_OVER
+    model: ModelName
+    endpoints: Annotated[tuple[EndpointBody, ...], Meta(max_length=MAX_ENDPOINTS, extra_json_schema={"minItems": 1})]
+    strategy: Strategy = RouteStrategy.PRIORITY
+    failover_on: tuple[FailedOver, ...] = FAILED_OVER
     delivery: Delivery = Delivery.LIVE
     hedge_after: Seconds | HedgeAfter | None = None
     ping_s: Seconds | None = None
@@ -99,7 +105,7 @@ class RouteState(msgspec.Struct, frozen=True, kw_only=True):
     strategy: str
     endpoints: tuple[RouteEndpoint, ...]
     options: RouteOptions | msgspec.UnsetType = msgspec.UNSET
-    expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    expires_at: Moment | msgspec.UnsetType = msgspec.UNSET
     shift: ShiftState | msgspec.UnsetType = msgspec.UNSET
 
     def unusual(self) -> dict[str, str]:

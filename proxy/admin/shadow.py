@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from proxy.admin.actor import Role
 from proxy.admin.answers import answer
-from proxy.admin.paths import Paths
+from proxy.admin.paths import Call, add_call
+from proxy.admin.payloads import ErrorAnswer
 from proxy.admin.queries import model_in_path
 from proxy.errors import NotFoundError
 from proxy.telemetry import ShadowFigures
@@ -20,10 +21,19 @@ _FIGURES: web.AppKey[Figures] = web.AppKey("shadow_figures")
 def add_shadows(admin: web.Application, figures: Figures) -> None:
     """Let the admin application show what mirrored requests came to."""
     admin[_FIGURES] = figures
-    Paths(admin, Role.VIEWER).add_get("/routes/{model:(?s:.+)}/shadow", show)
+    call = Call(
+        method=hdrs.METH_GET,
+        path="/routes/{model:(?s:.+)}/shadow",
+        role=Role.VIEWER,
+        handler=shadow,
+        summary="A route's candidate beside the route itself",
+        gives=ShadowFigures,
+        refuses={404: ErrorAnswer},
+    )
+    add_call(admin, call)
 
 
-async def show(request: web.Request) -> web.Response:
+async def shadow(request: web.Request) -> web.Response:
     """`GET /routes/{model}/shadow`: the route and its candidate, side by side."""
     model = model_in_path(request)
     if (figures := request.app[_FIGURES](model)) is None:

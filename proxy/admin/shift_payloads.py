@@ -1,13 +1,13 @@
 """What is said of shifts: a route that takes over from another bit by bit."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from proxy.admin.moments import Moment
 from proxy.routing import RouteEndpoint, ShiftGuard
 
 Percent = Annotated[float, Meta(ge=0.01, le=100)]
@@ -52,7 +52,7 @@ class SideFigures(msgspec.Struct, frozen=True):
 class Judgement(msgspec.Struct, frozen=True):
     """What the guard made of the last window it looked at: `worse` ends the shift; `message` says why, or why not."""
 
-    at: datetime
+    at: Moment
     worse: bool
     message: str
     new: SideFigures
@@ -87,7 +87,7 @@ class ShiftState(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     steps: tuple[float, ...]
     every_s: float
-    next_at: datetime | None
+    next_at: Moment | None
     started_by: str
     to: ShiftSide
     old: ShiftSide

@@ -5,15 +5,11 @@ from datetime import UTC, datetime
 import msgspec
 
 from proxy.admin.change_payloads import Changelog, DrainDiff, DrainState, RouteEdited
+from proxy.admin.moments import moment
 from proxy.admin.payloads import RouteState
 from proxy.admin.shift_payloads import Judgement, ShiftSide, ShiftState
 from proxy.config.settings import RouteOptions
 from proxy.routing import USUAL_OPTIONS, Change, Drain, DrainEdit, DynamicRoute, Expiry, Shift
-
-
-def moment(at: float | None) -> datetime | None:
-    """Seconds since the epoch as a point in time."""
-    return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
 def drain_state(drain: Drain | None) -> DrainState | None:
