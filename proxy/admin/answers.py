@@ -4,12 +4,12 @@ import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from proxy.admin.change_desk import StaleChangeError
-from proxy.admin.change_payloads import StaleAnswer
-from proxy.admin.gate import UnauthorizedError
+from proxy.admin.access.gate import UnauthorizedError
+from proxy.admin.access.origins import is_from_elsewhere
+from proxy.admin.changes.desk import StaleChangeError
+from proxy.admin.changes.payloads import StaleAnswer
 from proxy.admin.keys import DESK
 from proxy.admin.layout import render
-from proxy.admin.origins import is_from_elsewhere
 from proxy.admin.payloads import ErrorAnswer, ErrorDetail
 from proxy.errors import ProxyError
 

@@ -8,19 +8,24 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from proxy.admin import api, login
-from proxy.admin.actor import Role
+from proxy.admin import login
+from proxy.admin.access.actor import Role
+from proxy.admin.access.audit import AuditTrail, build_witness
+from proxy.admin.access.gate import Clock, Gate
+from proxy.admin.access.guard import build_guard
 from proxy.admin.answers import add_security_headers, answer_errors
-from proxy.admin.audit import AuditTrail, build_witness
-from proxy.admin.calls import CALLS
-from proxy.admin.change_desk import ChangeDesk
+from proxy.admin.api import reading
+from proxy.admin.api.calls import CALLS
+from proxy.admin.api.idempotency import ANSWERS, Answers
+from proxy.admin.api.openapi import Document
+from proxy.admin.changes.desk import ChangeDesk
+from proxy.admin.changes.drains import DrainDesk
+from proxy.admin.changes.expiry import Expirer
+from proxy.admin.changes.shift_guard import NOTHING_WATCHED, Watching
+from proxy.admin.changes.shift_payloads import Judgement
+from proxy.admin.changes.shifter import Ring, Shifter, nobody_hears
 from proxy.admin.desk import Desk
-from proxy.admin.drain_desk import DrainDesk
 from proxy.admin.endpoints import NO_TRAFFIC, NOTHING_KNOWN, EndpointReadings, Traffic
-from proxy.admin.expiry import Expirer
-from proxy.admin.gate import Clock, Gate
-from proxy.admin.guard import build_guard
-from proxy.admin.idempotency import ANSWERS, Answers
 from proxy.admin.keys import (
     CHANGE_DESK,
     DESK,
@@ -34,14 +39,10 @@ from proxy.admin.keys import (
     Expose,
     Reload,
 )
-from proxy.admin.openapi import Document
 from proxy.admin.overview import Overview
 from proxy.admin.pages import add_pages, words
 from proxy.admin.pages.shares import shares
 from proxy.admin.paths import Paths, add_call
-from proxy.admin.shift_guard import NOTHING_WATCHED, Watching
-from proxy.admin.shift_payloads import Judgement
-from proxy.admin.shifter import Ring, Shifter, nobody_hears
 from proxy.admin.static_files import StaticFiles
 from proxy.config import Current
 from proxy.routing import DynamicRoutingTable
@@ -104,7 +105,7 @@ def build_metrics(current: Current, expose: Expose) -> web.Application:
     """
     app = _guarded(current)
     app[EXPOSE] = expose
-    Paths(app, Role.VIEWER).add_get("", api.metrics)
+    Paths(app, Role.VIEWER).add_get("", reading.metrics)
     return app
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import hdrs, web
 
-from proxy.admin.origins import is_from_page
+from proxy.admin.access.origins import is_from_page
 from proxy.errors import InvalidRequestError, PayloadTooLargeError, RequestTimeoutError, UnsupportedEncodingError
 
 MAX_BODY_BYTES = 1024 * 1024

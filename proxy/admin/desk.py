@@ -1,4 +1,4 @@
-"""What can be asked of the admin plane, without a word about HTTP; `change_desk.py` changes it.
+"""What can be asked of the admin plane, without a word about HTTP; `changes/desk.py` changes it.
 
 The API and the page both work through the two, so that they can't come to differ.
 """
@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, takewhile
 
-from proxy.admin.change_payloads import (
+from proxy.admin.changes.payloads import (
     MAX_LISTED,
     EndpointState,
     HistoryPage,
@@ -16,11 +16,11 @@ from proxy.admin.change_payloads import (
     ProviderState,
     RouteDiff,
 )
+from proxy.admin.changes.shift_payloads import NONE_JUDGED, Judgement
+from proxy.admin.changes.views import drain_state, end, logged, shift_state, unusual
 from proxy.admin.endpoints import NOTHING_KNOWN, EndpointReadings
 from proxy.admin.moments import moment
 from proxy.admin.payloads import Explanation, PassedOver, RouteInForce, RouteList, ShadowedRoute
-from proxy.admin.shift_payloads import NONE_JUDGED, Judgement
-from proxy.admin.views import drain_state, end, logged, shift_state, unusual
 from proxy.config import Current
 from proxy.config.settings import Provider
 from proxy.errors import UnknownModelError

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from proxy.admin.audit import AuditTrail
-from proxy.admin.change_desk import ChangeDesk
+from proxy.admin.access.audit import AuditTrail
+from proxy.admin.access.gate import Gate
+from proxy.admin.changes.desk import ChangeDesk
+from proxy.admin.changes.drains import DrainDesk
 from proxy.admin.desk import Desk
-from proxy.admin.drain_desk import DrainDesk
-from proxy.admin.gate import Gate
 from proxy.admin.overview import Overview
 from proxy.admin.payloads import Reloaded
 from proxy.telemetry import Telemetry

@@ -8,7 +8,7 @@ from functools import partial
 import aiohttp_jinja2
 from aiohttp import web
 
-from proxy.admin.actor import Role, known_actor
+from proxy.admin.access.actor import Role, known_actor
 from proxy.admin.keys import DESK, GATE, TELEMETRY
 from proxy.admin.status import status_of
 

@@ -2,11 +2,11 @@
 
 from aiohttp import hdrs, web
 
-from proxy.admin.actor import Actor, actor_of
+from proxy.admin.access.actor import Actor, actor_of
+from proxy.admin.access.cookies import SESSION
+from proxy.admin.access.forms import read_form
+from proxy.admin.access.gate import TooManyGuessesError, UnauthorizedError
 from proxy.admin.answers import lead_to
-from proxy.admin.cookies import SESSION
-from proxy.admin.forms import read_form
-from proxy.admin.gate import TooManyGuessesError, UnauthorizedError
 from proxy.admin.keys import GATE, TRAIL
 from proxy.admin.layout import render
 

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import Struct
 
-from proxy.admin.actor import Role
+from proxy.admin.access.actor import Role
 
 
 @dataclass(frozen=True, kw_only=True)

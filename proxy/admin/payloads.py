@@ -7,8 +7,8 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
+from proxy.admin.changes.shift_payloads import GuardBody, ShiftBody, ShiftState
 from proxy.admin.moments import Moment
-from proxy.admin.shift_payloads import GuardBody, ShiftBody, ShiftState
 from proxy.config import Changes, Fault
 from proxy.config.settings import (
     FAILED_OVER,

@@ -10,8 +10,8 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from proxy.admin.change_payloads import Changed, HistoryPage, ProviderList
-from proxy.admin.live import RequestList
+from proxy.admin.api.live import RequestList
+from proxy.admin.changes.payloads import Changed, HistoryPage, ProviderList
 from proxy.admin.payloads import Explanation, PreflightBody, PreflightDone, Reloaded, RouteList
 from proxy.admin.status import Status
 from proxy.cli.calls import ChangeCall, escaped

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from proxy.admin.change_payloads import (
+from proxy.admin.changes.payloads import (
     BatchBody,
     Changed,
     DrainBody,

@@ -20,7 +20,7 @@ from proxy.cli.terminal import Failure, print_json, print_line, print_note
 from proxy.cli.words import MOMENT, differences, left_behind
 
 if TYPE_CHECKING:
-    from proxy.admin.change_payloads import Changed
+    from proxy.admin.changes.payloads import Changed
     from proxy.cli.calls import ChangeCall
 
 # How often a change is looked at anew because others changed something meanwhile.

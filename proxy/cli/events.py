@@ -98,7 +98,7 @@ async def _print_all(proxy: Running, kinds: str) -> None:
 
 
 def _in_words(event: "ServerEvent") -> Iterator[str]:
-    from proxy.admin.live import RequestList  # noqa: PLC0415
+    from proxy.admin.api.live import RequestList  # noqa: PLC0415
     from proxy.telemetry.live import LiveReading  # noqa: PLC0415
 
     read, data = msgspec.json.decode, event.data

@@ -11,7 +11,7 @@ from proxy.cli.terminal import print_json, print_table
 from proxy.cli.words import moment, route_in_words
 
 if TYPE_CHECKING:
-    from proxy.admin.change_payloads import Changed, Changelog
+    from proxy.admin.changes.payloads import Changed, Changelog
 
 # Of the routes and drains that one change touches, those that are named.
 _MOST_NAMED = 5
@@ -51,7 +51,7 @@ def history(model: str | None, limit: int, before: int | None, proxy: Running) -
 @proxy_options
 def rollback(to_revision: int, terms: Terms, proxy: Running) -> None:
     """Put routes and drains in force as they were once a revision was. This can be rolled back as well."""
-    from proxy.admin.change_payloads import RollbackBody  # noqa: PLC0415
+    from proxy.admin.changes.payloads import RollbackBody  # noqa: PLC0415
     from proxy.cli import calls  # noqa: PLC0415
 
     call = calls.rolling_back(RollbackBody(to_revision, terms.reason, cut_old=terms.cut_old))

@@ -12,7 +12,7 @@ from proxy.cli.terminal import print_json, print_table
 from proxy.cli.words import drain_in_words, moment
 
 if TYPE_CHECKING:
-    from proxy.admin.change_payloads import Drained
+    from proxy.admin.changes.payloads import Drained
 
 # Of the models that a drain concerns, those that are named.
 _MOST_NAMED = 20
@@ -52,7 +52,7 @@ def drain(provider: str, for_s: float | None, *, force: bool, terms: Terms, prox
 
     Models that have no other way keep it, unless --force. Requests under way finish, unless --cut-old.
     """
-    from proxy.admin.change_payloads import DrainBody  # noqa: PLC0415
+    from proxy.admin.changes.payloads import DrainBody  # noqa: PLC0415
     from proxy.cli import calls  # noqa: PLC0415
 
     body = DrainBody(terms.reason, cut_old=terms.cut_old, expires_in_s=for_s, force=force)
@@ -73,7 +73,7 @@ def drain(provider: str, for_s: float | None, *, force: bool, terms: Terms, prox
 @proxy_options
 def restore(provider: str, terms: Terms, proxy: Running) -> None:
     """Put PROVIDER, which is drained, back in service."""
-    from proxy.admin.change_payloads import ReasonBody  # noqa: PLC0415
+    from proxy.admin.changes.payloads import ReasonBody  # noqa: PLC0415
     from proxy.cli import calls  # noqa: PLC0415
 
     call = calls.restoring(provider, ReasonBody(terms.reason, cut_old=terms.cut_old))

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from proxy.admin.change_payloads import StaleAnswer
+from proxy.admin.changes.payloads import StaleAnswer
 from proxy.admin.payloads import ErrorAnswer
 from proxy.cli.terminal import Failure
 from proxy.cli.words import change_in_words, route_in_words, trial_in_words

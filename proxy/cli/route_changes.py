@@ -13,7 +13,7 @@ from proxy.cli.terminal import Failure, print_note
 from proxy.cli.words import route_in_words, trial_in_words
 
 if TYPE_CHECKING:  # what imports the HTTP client is imported by the command that needs it
-    from proxy.admin.change_payloads import Changed, RouteSet
+    from proxy.admin.changes.payloads import Changed, RouteSet
     from proxy.admin.payloads import EndpointBody, RouteBody
 
 _STRATEGIES = "How to choose: priority, load_balance, weighted, least_latency or sticky."
@@ -110,7 +110,7 @@ def remove_route(model: str, terms: Terms, proxy: Running) -> None:
 @proxy_options
 def rollback_route(model: str, terms: Terms, proxy: Running) -> None:
     """Undo the last change of MODEL's dynamic route. Twice is back again."""
-    from proxy.admin.change_payloads import ReasonBody  # noqa: PLC0415
+    from proxy.admin.changes.payloads import ReasonBody  # noqa: PLC0415
     from proxy.cli import calls  # noqa: PLC0415
 
     call = calls.undoing(model, ReasonBody(terms.reason, cut_old=terms.cut_old))
@@ -127,7 +127,7 @@ def apply_routes(file: IO[bytes], terms: Terms, proxy: Running) -> None:
     It has what `POST /admin/routes:batch` takes: {"set": [routes], "remove": [models]}, where each route is as in
     `POST /admin/routes`, with all its options.
     """
-    from proxy.admin.change_payloads import BatchBody  # noqa: PLC0415
+    from proxy.admin.changes.payloads import BatchBody  # noqa: PLC0415
     from proxy.cli import calls  # noqa: PLC0415
 
     try:
@@ -171,8 +171,8 @@ def _routes_now(made: "Changed") -> Iterator[str]:
 
 
 def _route(model: str, endpoints: Sequence[str], wish: Wish, terms: Terms) -> "RouteBody":
+    from proxy.admin.changes.shift_payloads import ShiftBody  # noqa: PLC0415
     from proxy.admin.payloads import RouteBody  # noqa: PLC0415
-    from proxy.admin.shift_payloads import ShiftBody  # noqa: PLC0415
 
     if wish.weights and len(wish.weights) != len(endpoints):
         raise click.BadParameter(f"there are {len(endpoints)} endpoints.", param_hint="--weights")

@@ -10,7 +10,7 @@ from proxy.cli.running import Running, proxy_options
 from proxy.cli.words import route_in_words
 
 if TYPE_CHECKING:
-    from proxy.admin.change_payloads import Changed
+    from proxy.admin.changes.payloads import Changed
 
 
 @click.group()
@@ -46,7 +46,7 @@ def abort(model: str, terms: Terms, proxy: Running) -> None:
 
 
 def _steer(model: str, action: str, terms: Terms, proxy: Running) -> None:
-    from proxy.admin.change_payloads import ReasonBody  # noqa: PLC0415
+    from proxy.admin.changes.payloads import ReasonBody  # noqa: PLC0415
     from proxy.cli import calls  # noqa: PLC0415
 
     change(proxy, calls.shifting(model, action, ReasonBody(terms.reason, cut_old=terms.cut_old)), terms, _now)

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from proxy.admin.change_payloads import ProviderState
+from proxy.admin.changes.payloads import ProviderState
 from proxy.admin.status import Status
 from proxy.cli.admin_api import AdminApi
 from proxy.cli.event_stream import Lost, follow

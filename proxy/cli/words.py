@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 if TYPE_CHECKING:
-    from proxy.admin.change_payloads import Changed, Changelog, DrainState, LastChange
+    from proxy.admin.changes.payloads import Changed, Changelog, DrainState, LastChange
+    from proxy.admin.changes.shift_payloads import ShiftState
     from proxy.admin.payloads import RouteState, ShadowedRoute
-    from proxy.admin.shift_payloads import ShiftState
     from proxy.routing import RouteEndpoint
     from proxy.telemetry import RequestView
     from proxy.telemetry.live import Reading

@@ -9,7 +9,7 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from proxy.admin.change_payloads import Changed, Drained, ProviderList
+from proxy.admin.changes.payloads import Changed, Drained, ProviderList
 from proxy.admin.status import Status
 from proxy.app import Proxy
 from proxy.demo import demo_settings, straw_providers

@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import sub
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -141,18 +141,27 @@ class Meter:
 
     async def read(self) -> LiveReading:
         """What went on since the last time, gathered in a thread: there may be much. The first time, since ever."""
-        self._metrics.settle()
-        return await asyncio.to_thread(self._read)
+        metrics = self._metrics
+        metrics.settle()
+        # In one step, so that what is counted and what is timed are the same requests.
+        seen = _Seen(
+            [(key, _of_way(way)) for key, way in metrics.ways.items()],
+            [(key, (count.value,)) for key, count in metrics.errors.items()],
+            [(target, _of_endpoint(cell)) for target, cell in metrics.endpoints.items()],
+            self._recent.since(self._last),
+        )
+        self._last = seen.fresh[0] if seen.fresh else self._last
+        return await asyncio.to_thread(self._read, seen)
 
-    def _read(self) -> LiveReading:
-        # Requests go on meanwhile: whatever grows is copied in one step before it is gone through.
+    def _read(self, seen: "_Seen") -> LiveReading:
+        # Requests go on meanwhile: whatever else grows is copied in one step before it is gone through.
         now = self._clock()
         window_s, self._at = max(now - self._at, 0.001), now
         total = _Row()
         routes: defaultdict[str, _Row] = defaultdict(_Row)
         endpoints: defaultdict[_Endpoint, _Row] = defaultdict(_Row)
-        self._add_counts(total, routes, endpoints)
-        self._add_first_bytes(total, routes, endpoints)
+        self._add_counts(seen, total, routes, endpoints)
+        _add_first_bytes(seen.fresh, total, routes, endpoints)
         self._add_in_flight(total, routes, endpoints)
         # At most as many as `upstream/health.py` knows.
         states = {(each.provider, each.model_id): str(each.state) for each in self._endpoints()}
@@ -177,41 +186,25 @@ class Meter:
             endpoints[endpoint.provider, endpoint.model_id].fill(endpoint, window_s)
         return reading
 
-    def _add_counts(self, total: _Row, routes: defaultdict[str, _Row], endpoints: defaultdict[_Endpoint, _Row]) -> None:
-        metrics = self._metrics
-        for (model, target, _), (ended, tokens) in self._ways.of(
-            (key, _of_way(way)) for key, way in list(metrics.ways.items())
-        ):
+    def _add_counts(
+        self, seen: "_Seen", total: _Row, routes: defaultdict[str, _Row], endpoints: defaultdict[_Endpoint, _Row]
+    ) -> None:
+        for (model, target, _), (ended, tokens) in self._ways.of(seen.ways):
             for row in (total, routes[model]):
                 row.ended += ended
                 row.well += ended
                 row.tokens += tokens
             if target is not None:
                 endpoints[_name(target)].tokens += tokens
-        errors = ((key, (count.value,)) for key, count in list(metrics.errors.items()))
-        for (model, _, _), (failed,) in self._errors.of(errors):
+        for (model, _, _), (failed,) in self._errors.of(seen.errors):
             for row in (total, routes[model]):
                 row.failed += failed
                 row.well -= failed
-        attempts = ((target, _of_endpoint(cell)) for target, cell in list(metrics.endpoints.items()))
-        for target, (well, failed, abandoned) in self._attempts.of(attempts):
+        for target, (well, failed, abandoned) in self._attempts.of(seen.attempts):
             row = endpoints[_name(target)]
             row.ended += well + failed + abandoned
             row.well += well
             row.failed += failed
-
-    def _add_first_bytes(
-        self, total: _Row, routes: defaultdict[str, _Row], endpoints: defaultdict[_Endpoint, _Row]
-    ) -> None:
-        fresh = self._recent.since(self._last)
-        self._last = fresh[0] if fresh else self._last
-        for outcome in fresh:
-            if (first_byte_s := outcome.first_byte_s) is not None:
-                total.first_bytes_s.append(first_byte_s)
-                routes[_route(outcome)].first_bytes_s.append(first_byte_s)
-            for attempt in outcome.attempts:
-                if attempt.first_byte_s is not None:
-                    endpoints[_asked(outcome, attempt)].first_bytes_s.append(attempt.first_byte_s)
 
     def _add_in_flight(
         self, total: _Row, routes: defaultdict[str, _Row], endpoints: defaultdict[_Endpoint, _Row]
@@ -226,6 +219,27 @@ class Meter:
             for attempt in attempts:
                 if attempt.duration_s is None:
                     endpoints[_asked(outcome, attempt)].in_flight += 1
+
+
+class _Seen(NamedTuple):
+    """What metrics had counted at one moment, and the requests that had ended since the last."""
+
+    ways: list[tuple[tuple[str, RoutingTarget | None, int], _Counts]]
+    errors: list[tuple[tuple[str, str, str], _Counts]]
+    attempts: list[tuple[RoutingTarget, _Counts]]
+    fresh: list[Outcome]
+
+
+def _add_first_bytes(
+    fresh: list[Outcome], total: _Row, routes: defaultdict[str, _Row], endpoints: defaultdict[_Endpoint, _Row]
+) -> None:
+    for outcome in fresh:
+        if (first_byte_s := outcome.first_byte_s) is not None:
+            total.first_bytes_s.append(first_byte_s)
+            routes[_route(outcome)].first_bytes_s.append(first_byte_s)
+        for attempt in outcome.attempts:
+            if attempt.first_byte_s is not None:
+                endpoints[_asked(outcome, attempt)].first_bytes_s.append(attempt.first_byte_s)
 
 
 def _of_way(way: WayCell) -> _Counts:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from proxy.admin import build_admin, expiry, idempotency
+from proxy.admin import build_admin
+from proxy.admin.api import idempotency
+from proxy.admin.changes import expiry
 from proxy.config import Admin, Current, Settings
 from proxy.config.settings import Endpoint, EndpointOverrides, Model
 from proxy.routing import Change, ConfigRoutingTable, DynamicRoute, DynamicRoutingTable, RouteEndpoint

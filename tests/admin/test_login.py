@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
-from proxy.admin.guesses import BURST, BURST_OVERALL, EVERY_S, MAX_ADDRESSES, Guesses
-from proxy.admin.sessions import AGE_S, IDLE_S, MAX_PER_TOKEN, Sessions
+from proxy.admin.access.guesses import BURST, BURST_OVERALL, EVERY_S, MAX_ADDRESSES, Guesses
+from proxy.admin.access.sessions import AGE_S, IDLE_S, MAX_PER_TOKEN, Sessions
 from proxy.config import Admin, Current, Role, Secret, hash_token
 from proxy.routing import DynamicRoutingTable
 from tests.admin.conftest import AdminClient, Clock, StartAdmin, csrf_of, log_in

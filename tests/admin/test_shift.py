@@ -1,6 +1,7 @@
 """A route takes over from another step by step, over real sockets; and takes itself back where it does worse."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -262,7 +263,8 @@ GUARDED = {"steps": [20, 100], "every_s": 60, "guard": {"window_s": 0.5, "min_at
 @pytest.mark.parametrize(
     ("sick", "why"),
     [
-        (Faults(latency_ms=2, error_rate=0.3), "attempts at the new endpoints failed"),
+        # Several of its errors in a row, by chance, open its breaker before the window is over.
+        (Faults(latency_ms=2, error_rate=0.3), "attempts at the new endpoints failed|`new:a` is out of service"),
         (Faults(error_rate=1), "`new:a` is out of service"),
         (Faults(latency_ms=700), "The p95 time to first byte of the new endpoints"),
     ],
@@ -279,7 +281,7 @@ async def test_a_sick_new_endpoint_takes_itself_back(
 
     assert back["actor"] == "local (shift)"
     assert back["reason"].startswith("took itself back at 20 %: ")
-    assert why in back["reason"]
+    assert re.search(why, back["reason"])
     assert back["routes"][0]["after"] is None
     assert (await bench.route())["source"] == "config"
     assert set(bench.statuses) == {200}

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import msgspec
 from aiohttp import web
 
-from proxy.admin.change_api import asked_by
-from proxy.admin.change_desk import Asked
-from proxy.admin.change_payloads import Changelog
+from proxy.admin.api.changing import asked_by
+from proxy.admin.changes.desk import Asked
+from proxy.admin.changes.payloads import Changelog
 from proxy.admin.keys import DESK
 from proxy.admin.pages.fields import Fields
 

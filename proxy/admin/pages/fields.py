@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from proxy.admin.forms import read_form
+from proxy.admin.access.forms import read_form
 
 
 class Fields:

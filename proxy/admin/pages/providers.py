@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from proxy.admin.change_desk import StaleChangeError
-from proxy.admin.change_payloads import DrainBody, Drained
+from proxy.admin.changes.desk import StaleChangeError
+from proxy.admin.changes.payloads import DrainBody, Drained
 from proxy.admin.keys import DESK, DRAIN_DESK, OVERVIEW
 from proxy.admin.layout import Tab, back, render
 from proxy.admin.pages.asking import asked, meanwhile

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from proxy.admin.change_desk import StaleChangeError
+from proxy.admin.changes.desk import StaleChangeError
 from proxy.admin.keys import CHANGE_DESK
 from proxy.admin.layout import Tab, back, render
 from proxy.admin.pages.asking import Meanwhile, asked, meanwhile

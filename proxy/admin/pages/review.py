@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
+from proxy.admin.changes.shift_payloads import ShiftSide
 from proxy.admin.pages.shares import Shared, shares
 from proxy.admin.payloads import RouteInForce, RouteState
-from proxy.admin.shift_payloads import ShiftSide
 from proxy.routing import RouteEndpoint
 
 

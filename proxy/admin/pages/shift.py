@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from proxy.admin.change_desk import ChangeDesk
+from proxy.admin.changes.desk import ChangeDesk
+from proxy.admin.changes.shift_drafts import aborting, pausing, resuming
 from proxy.admin.keys import CHANGE_DESK
 from proxy.admin.layout import back
 from proxy.admin.pages.asking import asked
 from proxy.admin.pages.fields import fields_of
-from proxy.admin.shift_drafts import aborting, pausing, resuming
 from proxy.errors import InvalidRequestError
 from proxy.routing import Action, Draft
 

@@ -4,15 +4,15 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from proxy.admin.change_desk import StaleChangeError
-from proxy.admin.change_payloads import Changed
+from proxy.admin.api.preflight import try_out
+from proxy.admin.changes.desk import StaleChangeError
+from proxy.admin.changes.payloads import Changed
 from proxy.admin.keys import CHANGE_DESK, DESK, OVERVIEW
 from proxy.admin.layout import Tab, back, render
 from proxy.admin.pages.asking import Meanwhile, asked, meanwhile
 from proxy.admin.pages.draft import LIFETIMES, PACES, Draft
 from proxy.admin.pages.fields import fields_of
 from proxy.admin.pages.review import Comparison, compare
-from proxy.admin.preflight import try_out
 from proxy.config.settings import RouteStrategy
 from proxy.errors import InvalidRequestError
 from proxy.upstream import Trial

@@ -2,12 +2,12 @@
 
 from aiohttp import hdrs, web
 
-from proxy.admin.actor import actor_of
+from proxy.admin.access.actor import actor_of
 from proxy.admin.answers import answer
+from proxy.admin.api.parameters import LARGEST_PAGE, USUAL_PAGE, RoutesQuery
+from proxy.admin.api.queries import number
 from proxy.admin.keys import DESK, EXPOSE, RELOAD, TRAIL
-from proxy.admin.parameters import LARGEST_PAGE, USUAL_PAGE, RoutesQuery
 from proxy.admin.payloads import ErrorAnswer, ErrorDetail
-from proxy.admin.queries import number
 from proxy.config import ConfigError
 from proxy.errors import InvalidRequestError
 

@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 from aiohttp import web
 
-from proxy.admin.actor import actor_of
+from proxy.admin.access.actor import actor_of
 from proxy.admin.bodies import read_body
 from proxy.errors import InvalidRequestError
 

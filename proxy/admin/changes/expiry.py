@@ -3,8 +3,8 @@
 import asyncio
 import logging
 
-from proxy.admin.actor import Actor, Role
-from proxy.admin.change_desk import Asked, ChangeDesk
+from proxy.admin.access.actor import Actor, Role
+from proxy.admin.changes.desk import Asked, ChangeDesk
 from proxy.errors import ProxyError
 from proxy.routing import Action, Change, Draft
 

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from proxy.admin.change_payloads import BatchBody
+from proxy.admin.changes.payloads import BatchBody
+from proxy.admin.changes.shift_drafts import aborting, beginning
 from proxy.admin.payloads import RouteBody
-from proxy.admin.shift_drafts import aborting, beginning
 from proxy.config.document import header_name
 from proxy.config.settings import FAILED_OVER, RouteOptions, RouteStrategy
 from proxy.errors import Failure, InvalidRequestError, NotFoundError

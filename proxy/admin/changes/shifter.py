@@ -5,12 +5,12 @@ import logging
 import time
 from collections.abc import Callable
 
-from proxy.admin import shift_drafts
-from proxy.admin.actor import Actor, Role
-from proxy.admin.change_desk import Asked, ChangeDesk
+from proxy.admin.access.actor import Actor, Role
+from proxy.admin.changes import shift_drafts
+from proxy.admin.changes.desk import Asked, ChangeDesk
+from proxy.admin.changes.shift_guard import Watch, Watching, judge
+from proxy.admin.changes.shift_payloads import Judgement
 from proxy.admin.endpoints import EndpointReadings
-from proxy.admin.shift_guard import Watch, Watching, judge
-from proxy.admin.shift_payloads import Judgement
 from proxy.errors import ProxyError
 from proxy.routing import Action, Change, Draft, DynamicRoute, RouteEndpoint, Shift, ShiftGuard, compared
 

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from proxy.admin.answers import answer
 from proxy.admin.bodies import read_body
-from proxy.admin.drafts import check_model_id
+from proxy.admin.changes.drafts import check_model_id
 from proxy.admin.keys import DESK, PREFLIGHT
 from proxy.admin.payloads import EndpointBody, ErrorAnswer, ErrorDetail, PreflightBody, PreflightDone, decode
 from proxy.errors import InvalidRequestError, Protocol

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from proxy.admin.change_payloads import Changelog, DrainDiff, DrainState, RouteEdited
+from proxy.admin.changes.payloads import Changelog, DrainDiff, DrainState, RouteEdited
+from proxy.admin.changes.shift_payloads import Judgement, ShiftSide, ShiftState
 from proxy.admin.moments import moment
 from proxy.admin.payloads import RouteState
-from proxy.admin.shift_payloads import Judgement, ShiftSide, ShiftState
 from proxy.config.settings import RouteOptions
 from proxy.routing import USUAL_OPTIONS, Change, Drain, DrainEdit, DynamicRoute, Expiry, Shift
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from aiohttp import hdrs, web
 
-from proxy.admin.actor import Role
+from proxy.admin.access.actor import Role
 from proxy.admin.answers import answer
+from proxy.admin.api.queries import model_in_path
 from proxy.admin.paths import Call, add_call
 from proxy.admin.payloads import ErrorAnswer
-from proxy.admin.queries import model_in_path
 from proxy.errors import NotFoundError
 from proxy.telemetry import ShadowFigures
 

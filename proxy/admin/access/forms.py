@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from markupsafe import Markup
 
+from proxy.admin.access.cookies import VISITOR, Cookies, new_value
+from proxy.admin.access.origins import ForbiddenError
 from proxy.admin.bodies import read_body
-from proxy.admin.cookies import VISITOR, Cookies, new_value
-from proxy.admin.origins import ForbiddenError
 from proxy.admin.payloads import MAX_ENDPOINTS
 from proxy.errors import InvalidRequestError
 

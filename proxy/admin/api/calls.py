@@ -4,9 +4,11 @@ from functools import partial
 
 from aiohttp import hdrs
 
-from proxy.admin import api, change_api
-from proxy.admin.actor import Role
-from proxy.admin.change_payloads import (
+from proxy.admin.access.actor import Role
+from proxy.admin.api import changing, reading
+from proxy.admin.api.parameters import ChangeHeaders, ChangeQuery, HistoryQuery, ModelQuery, RemovalQuery, RoutesQuery
+from proxy.admin.api.preflight import preflight
+from proxy.admin.changes.payloads import (
     BatchBody,
     Changed,
     DrainBody,
@@ -19,7 +21,6 @@ from proxy.admin.change_payloads import (
     RouteSet,
     StaleAnswer,
 )
-from proxy.admin.parameters import ChangeHeaders, ChangeQuery, HistoryQuery, ModelQuery, RemovalQuery, RoutesQuery
 from proxy.admin.paths import Call
 from proxy.admin.payloads import (
     ErrorAnswer,
@@ -30,7 +31,6 @@ from proxy.admin.payloads import (
     RouteBody,
     RouteList,
 )
-from proxy.admin.preflight import preflight
 
 # (?s:…) so that a name with an encoded line break is refused as such, not as an unknown path.
 _ROUTE = "/routes/{model:(?s:.+)}"
@@ -48,7 +48,7 @@ _change = partial(
 CALLS = (
     _show(
         path="/routes",
-        handler=api.list_routes,
+        handler=reading.list_routes,
         summary="The routes in force",
         details="All of them, or a page where one of the parameters is given. `ETag` is the revision.",
         query=RoutesQuery,
@@ -56,14 +56,14 @@ CALLS = (
     ),
     _change(
         path="/routes",
-        handler=change_api.set_route,
+        handler=changing.set_route,
         summary="Create or replace a dynamic route, whole",
         takes=RouteBody,
         gives=RouteSet,
     ),
     _change(
         path="/routes:batch",
-        handler=change_api.batch,
+        handler=changing.batch,
         summary="Set and remove several routes as one revision, or none of them",
         takes=BatchBody,
         gives=Changed,
@@ -71,14 +71,14 @@ CALLS = (
     _change(
         method=hdrs.METH_DELETE,
         path=_ROUTE,
-        handler=change_api.remove_route,
+        handler=changing.remove_route,
         summary="Remove a dynamic route",
         query=RemovalQuery,
         gives=RouteRemoved,
     ),
     _change(
         path=f"{_ROUTE}/rollback",
-        handler=change_api.rollback_route,
+        handler=changing.rollback_route,
         summary="Undo the last change of a model's dynamic route",
         takes=ReasonBody,
         needs_body=False,
@@ -86,7 +86,7 @@ CALLS = (
     ),
     _change(
         path=f"{_ROUTE}/shift/pause",
-        handler=change_api.pause_shift,
+        handler=changing.pause_shift,
         summary="Let a shift stay at its step",
         takes=ReasonBody,
         needs_body=False,
@@ -94,7 +94,7 @@ CALLS = (
     ),
     _change(
         path=f"{_ROUTE}/shift/resume",
-        handler=change_api.resume_shift,
+        handler=changing.resume_shift,
         summary="Let a shift go on",
         takes=ReasonBody,
         needs_body=False,
@@ -102,7 +102,7 @@ CALLS = (
     ),
     _change(
         path=f"{_ROUTE}/shift/abort",
-        handler=change_api.abort_shift,
+        handler=changing.abort_shift,
         summary="Put the route in force which there was before a shift",
         takes=ReasonBody,
         needs_body=False,
@@ -110,28 +110,28 @@ CALLS = (
     ),
     _change(
         path="/rollback",
-        handler=change_api.rollback,
+        handler=changing.rollback,
         summary="Put routes and drains in force as they were once a revision was",
         takes=RollbackBody,
         gives=Changed,
     ),
     _show(
         path="/history",
-        handler=change_api.history,
+        handler=changing.history,
         summary="What was changed, newest first",
         query=HistoryQuery,
         gives=HistoryPage,
     ),
     _show(
         path="/providers",
-        handler=change_api.list_providers,
+        handler=changing.list_providers,
         summary="The configured providers, with drains and breakers",
         details="`ETag` is the revision.",
         gives=ProviderList,
     ),
     _change(
         path="/providers/{name}/drain",
-        handler=change_api.drain,
+        handler=changing.drain,
         summary="Have every route avoid a provider",
         takes=DrainBody,
         needs_body=False,
@@ -139,7 +139,7 @@ CALLS = (
     ),
     _change(
         path="/providers/{name}/restore",
-        handler=change_api.restore,
+        handler=changing.restore,
         summary="Put a provider back in service",
         takes=ReasonBody,
         needs_body=False,
@@ -156,18 +156,18 @@ CALLS = (
     ),
     _show(
         path="/resolve",
-        handler=api.resolve,
+        handler=reading.resolve,
         summary="Where a request for a model would go now, and why",
         query=ModelQuery,
         gives=Explanation,
         refuses={404: ErrorAnswer},
     ),
-    _show(path="/metrics", handler=api.metrics, summary="What Prometheus scrapes", gives="text/plain"),
+    _show(path="/metrics", handler=reading.metrics, summary="What Prometheus scrapes", gives="text/plain"),
     Call(
         method=hdrs.METH_POST,
         path="/reload",
         role=Role.ADMIN,
-        handler=api.reload,
+        handler=reading.reload,
         summary="Read the configuration anew and put it in force",
         details="If it can't be used, nothing changes, and the 400 lists its faults.",
         gives=Reloaded,

@@ -7,11 +7,10 @@ from functools import partial
 import msgspec
 from aiohttp import hdrs, web
 
-from proxy.admin.actor import Role
+from proxy.admin.access.actor import Role
+from proxy.admin.access.gate import UnauthorizedError
 from proxy.admin.answers import answer
-from proxy.admin.gate import UnauthorizedError
-from proxy.admin.keys import DESK, GATE, TELEMETRY
-from proxy.admin.parameters import (
+from proxy.admin.api.parameters import (
     MOST_REQUESTS,
     STATUS_PATTERN,
     USUAL_REQUESTS,
@@ -19,9 +18,10 @@ from proxy.admin.parameters import (
     EventsQuery,
     RequestsQuery,
 )
+from proxy.admin.api.queries import flag, number
+from proxy.admin.keys import DESK, GATE, TELEMETRY
 from proxy.admin.paths import Call, add_call
 from proxy.admin.payloads import ErrorAnswer
-from proxy.admin.queries import flag, number
 from proxy.admin.status import Status, status_of
 from proxy.errors import InvalidRequestError
 from proxy.telemetry import EventKind, RequestFilter, RequestView, SlowListenerError, Telemetry, Wish, view_of

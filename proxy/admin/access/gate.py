@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
-from proxy.admin.actor import Actor, Role
-from proxy.admin.cookies import SESSION, Cookies
-from proxy.admin.forms import Forms
-from proxy.admin.guesses import Guesses
-from proxy.admin.sessions import Sessions
-from proxy.admin.tokens import Holder, Tokens
+from proxy.admin.access.actor import Actor, Role
+from proxy.admin.access.cookies import SESSION, Cookies
+from proxy.admin.access.forms import Forms
+from proxy.admin.access.guesses import Guesses
+from proxy.admin.access.sessions import Sessions
+from proxy.admin.access.tokens import Holder, Tokens
 from proxy.config import Current, hash_token
 from proxy.config.access import LOCAL
 from proxy.errors import InvalidRequestError

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from proxy.admin.shift_payloads import Judgement, SideFigures
+from proxy.admin.changes.shift_payloads import Judgement, SideFigures
 from proxy.routing import ShiftGuard
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from proxy.admin.idempotency import LONGEST_KEY
+from proxy.admin.api.idempotency import LONGEST_KEY
 from proxy.admin.payloads import Reason
 from proxy.telemetry import EventKind
 

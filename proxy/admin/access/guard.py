@@ -8,9 +8,9 @@ its form's token, or from no page at all. A bearer token is proof enough: no bro
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from proxy.admin.actor import recognise
-from proxy.admin.gate import Gate, UnauthorizedError, Visitor
-from proxy.admin.origins import SAFE_METHODS, ForbiddenError, is_from_page, refuse_cross_site, require_host
+from proxy.admin.access.actor import recognise
+from proxy.admin.access.gate import Gate, UnauthorizedError, Visitor
+from proxy.admin.access.origins import SAFE_METHODS, ForbiddenError, is_from_page, refuse_cross_site, require_host
 from proxy.admin.paths import RULES, Rule
 from proxy.errors import InvalidRequestError
 

@@ -6,17 +6,17 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import hdrs, web
 
-from proxy.admin.actor import actor_of
+from proxy.admin.access.actor import actor_of
 from proxy.admin.answers import answer
-from proxy.admin.change_desk import Asked
-from proxy.admin.change_payloads import BatchBody, DrainBody, ReasonBody, RollbackBody
-from proxy.admin.idempotency import changing
+from proxy.admin.api.idempotency import changing
+from proxy.admin.api.parameters import MOST_CHANGES, REVISION_PATTERN, USUAL_CHANGES
+from proxy.admin.api.preflight import refuse_for, try_out
+from proxy.admin.api.queries import flag, model_in_path, number
+from proxy.admin.changes.desk import Asked
+from proxy.admin.changes.payloads import BatchBody, DrainBody, ReasonBody, RollbackBody
+from proxy.admin.changes.shift_drafts import aborting, pausing, resuming
 from proxy.admin.keys import CHANGE_DESK, DESK, DRAIN_DESK
-from proxy.admin.parameters import MOST_CHANGES, REVISION_PATTERN, USUAL_CHANGES
 from proxy.admin.payloads import LONGEST_REASON, RouteBody, decode
-from proxy.admin.preflight import refuse_for, try_out
-from proxy.admin.queries import flag, model_in_path, number
-from proxy.admin.shift_drafts import aborting, pausing, resuming
 from proxy.errors import InvalidRequestError
 from proxy.routing import Action, Draft
 

@@ -16,9 +16,9 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from proxy.admin.actor import Actor, Role, known_actor
-from proxy.admin.origins import SAFE_METHODS
-from proxy.admin.views import logged
+from proxy.admin.access.actor import Actor, Role, known_actor
+from proxy.admin.access.origins import SAFE_METHODS
+from proxy.admin.changes.views import logged
 from proxy.config import Current
 from proxy.errors import ProxyError
 from proxy.routing import Change

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import msgspec
 
-from proxy.admin.shift_payloads import USUAL_WINDOW_S, ShiftBody
+from proxy.admin.changes.shift_payloads import USUAL_WINDOW_S, ShiftBody
 from proxy.errors import InvalidRequestError, NotFoundError
 from proxy.routing import (
     Draft,

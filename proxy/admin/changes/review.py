@@ -5,7 +5,7 @@ from itertools import chain
 
 from msgspec import UNSET
 
-from proxy.admin.change_payloads import Warned
+from proxy.admin.changes.payloads import Warned
 from proxy.admin.endpoints import EndpointReadings
 from proxy.admin.payloads import RouteInForce
 from proxy.config import Current, Settings

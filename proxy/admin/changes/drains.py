@@ -5,8 +5,8 @@ from operator import itemgetter
 
 import msgspec
 
-from proxy.admin.change_desk import Asked, ChangeDesk
-from proxy.admin.change_payloads import MAX_LISTED, AffectedRoute, DrainBody, Drained, Warned
+from proxy.admin.changes.desk import Asked, ChangeDesk
+from proxy.admin.changes.payloads import MAX_LISTED, AffectedRoute, DrainBody, Drained, Warned
 from proxy.admin.moments import moment
 from proxy.config import Current
 from proxy.errors import NotFoundError

@@ -11,12 +11,12 @@ import msgspec
 from aiohttp import hdrs, web
 
 from proxy import __version__
-from proxy.admin.actor import Role
-from proxy.admin.cookies import SESSION
-from proxy.admin.forms import HEADER
+from proxy.admin.access.actor import Role
+from proxy.admin.access.cookies import SESSION
+from proxy.admin.access.forms import HEADER
+from proxy.admin.api.schemas import Json, Schemas, parameters
 from proxy.admin.paths import RULES, Call, Rule
 from proxy.admin.payloads import ErrorAnswer
-from proxy.admin.schemas import Json, Schemas, parameters
 
 _JSON = "application/json"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")

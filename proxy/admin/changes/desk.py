@@ -11,14 +11,14 @@ from typing import Protocol
 
 import msgspec
 
-from proxy.admin import drafts
-from proxy.admin.actor import Actor
-from proxy.admin.change_payloads import BatchBody, Changed, OldTarget, RouteDiff, RouteRemoved, RouteSet
+from proxy.admin.access.actor import Actor
+from proxy.admin.changes import drafts
+from proxy.admin.changes.payloads import BatchBody, Changed, OldTarget, RouteDiff, RouteRemoved, RouteSet
+from proxy.admin.changes.review import Review
+from proxy.admin.changes.views import drain_diff
 from proxy.admin.desk import Desk
 from proxy.admin.endpoints import EndpointReadings, Traffic
 from proxy.admin.payloads import RouteBody
-from proxy.admin.review import Review
-from proxy.admin.views import drain_diff
 from proxy.config import Current
 from proxy.routing import Action, Cause, Change, Draft, DynamicRoutingTable, StaleRevisionError
 

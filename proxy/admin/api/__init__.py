@@ -1,0 +1,1 @@
+"""The admin API: its calls, and how they describe themselves."""
