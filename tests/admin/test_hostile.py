@@ -1,13 +1,18 @@
 """Text that strangers choose, wherever it comes to be shown or sent: it stays text."""
 
+import re
 from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
+from aiohttp import ClientSession, CookieJar, web
+from aiohttp.test_utils import TestServer
+from markupsafe import escape
 from yarl import URL
 
 from proxy.routing import DynamicRoutingTable
 from tests.admin.conftest import AdminClient, StartAdmin, log_in
+from tests.conftest import MakeProxy
 
 TOKEN = "s3cret-admin-token"
 ADMIN = {"Authorization": f"Bearer {TOKEN}"}
@@ -86,6 +91,35 @@ async def test_no_page_takes_text_for_markup(start_admin: StartAdmin, table: Dyn
         assert not found.handlers, path
         assert MARK not in found.scripts, path
     assert shown
+
+
+async def test_a_providers_words_stay_text(make_proxy: MakeProxy) -> None:
+    """What a provider answers to a preflight is shown on the page as it is spelt."""
+
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"error": {"message": HOSTILE}}, status=400)
+
+    provider = web.Application()
+    provider.router.add_post("/v1/chat/completions", refuse)
+    async with TestServer(provider) as server:
+        proxy = await make_proxy(
+            providers={"mean": {"base_url": f"http://{server.host}:{server.port}/v1"}},
+            models={"fast": {"endpoints": [{"provider": "mean", "model_id": "m"}]}},
+        )
+        async with ClientSession(f"http://{proxy.address}", cookie_jar=CookieJar(unsafe=True)) as browser:
+            async with browser.get("/admin/", headers={"Accept": "text/html"}) as response:
+                csrf = re.search(r'name="csrf" value="(\w+)"', await response.text())
+            assert csrf is not None
+            fields = [("csrf", csrf[1]), ("model", "fast"), ("provider", "mean"), ("model_id", "m"), ("weight", "")]
+            data = [*fields, ("strategy", "priority"), ("do", "preflight")]
+            async with browser.post("/admin/desk/swap", data=data, headers={"Accept": "text/html"}) as response:
+                text = await response.text()
+
+    found = Elements(text)
+    assert escape(HOSTILE) in text
+    assert MARK not in found.names
+    assert not found.handlers
+    assert MARK not in found.scripts
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "GET"])
