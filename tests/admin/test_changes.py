@@ -12,10 +12,10 @@ from aiohttp import web
 
 from proxy.admin import build_admin
 from proxy.admin.api import idempotency
-from proxy.admin.changes import expiry
+from proxy.admin.changes import follower
 from proxy.config import Admin, Current, Settings
 from proxy.config.settings import Endpoint, EndpointOverrides, Model
-from proxy.routing import Change, ConfigRoutingTable, DynamicRoute, DynamicRoutingTable, RouteEndpoint
+from proxy.routing import Action, Change, ConfigRoutingTable, DynamicRoute, DynamicRoutingTable, RouteEndpoint
 from proxy.upstream import Preflight, Upstream
 from tests.admin.conftest import MODELS, PROVIDERS, AdminClient, no_metrics, nothing_to_reload
 
@@ -409,7 +409,7 @@ async def test_what_could_not_be_taken_back_is_taken_back_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """While the audit trail can't be written, a temporary route stays; nothing else ends with that."""
-    monkeypatch.setattr(expiry, "_RETRY_S", 0.01)
+    monkeypatch.setattr(follower, "RETRY_S", 0.01)
     trail = tmp_path / "audit.jsonl"
     root = web.Application()
     root.add_subapp("/admin", build_plane(table, Settings(admin=Admin(audit=str(trail)), providers=PROVIDERS)))
@@ -425,6 +425,30 @@ async def test_what_could_not_be_taken_back_is_taken_back_later(
 
     await expired.get()
     assert await serving(admin) == "alpha-1"
+
+
+async def test_a_fault_does_not_end_all_later_expiries(
+    table: DynamicRoutingTable,
+    admin: AdminClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever listens to changes may fail at one; the next temporary route still ends in time."""
+    monkeypatch.setattr(follower, "RETRY_S", 0.01)
+    faults = iter([RuntimeError("a listener's own fault")])
+
+    def fail_once(change: Change) -> None:
+        if change.cause.action is Action.EXPIRE and (fault := next(faults, None)) is not None:
+            raise fault
+
+    for listeners in ([fail_once], []):
+        expired = NextChange(table, "pointsman (expiry)")
+        for listener in listeners:
+            table.subscribe(listener)
+        await set_route(admin, BETA, expires_in_s=0.02)
+        await expired.get()
+        assert await serving(admin) == "alpha-1"
+    assert "a listener's own fault" in caplog.text
 
 
 async def test_nothing_changes_that_can_not_be_written_down(

@@ -1,6 +1,5 @@
 """Shifts take their steps in time, and take themselves back where the guard finds the new endpoints worse."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -8,18 +7,15 @@ from collections.abc import Callable
 from proxy.admin.access.actor import Actor, Role
 from proxy.admin.changes import shift_drafts
 from proxy.admin.changes.desk import Asked, ChangeDesk
+from proxy.admin.changes.follower import LONGEST_WAIT_S, RETRY_S, Follower
 from proxy.admin.changes.shift_guard import Watch, Watching, judge
 from proxy.admin.changes.shift_payloads import Judgement
 from proxy.admin.endpoints import EndpointReadings
 from proxy.errors import ProxyError
-from proxy.routing import Action, Change, Draft, DynamicRoute, RouteEndpoint, Shift, ShiftGuard, compared
+from proxy.routing import Action, Draft, DynamicRoute, RouteEndpoint, Shift, ShiftGuard, compared
 
 _log = logging.getLogger("pointsman.admin")
 
-# The wall clock can be set while it is waited for: it is looked at this often.
-_LONGEST_WAIT_S = 30.0
-_SHORTEST_WAIT_S = 0.02
-_RETRY_S = 5.0
 # How often a window is looked at before it is over, so that what is plain is acted on at once.
 _LOOKS = 5
 
@@ -48,8 +44,8 @@ class _Window:
         self.watches: tuple[Watch, ...] = tuple(map(watching, sides))
 
 
-class Shifter:
-    """Carries shifts on; an async context manager that owns the task which does it.
+class Shifter(Follower):
+    """Carries shifts on.
 
     Every step is a change of its own, in the name of who began the shift. Who swaps, removes or rolls back the route
     meanwhile ends its shift: what isn't in the table isn't carried on.
@@ -70,66 +66,45 @@ class Shifter:
         ring: Ring,
         judgements: dict[str, Judgement],
     ) -> None:
+        super().__init__(changes.table, "What is due for shifts")
         self._changes = changes
-        self._table = changes.table
         self._readings = readings
         self._watching = watching
         self._ring = ring
         self._judgements = judgements
         self._windows: dict[str, _Window] = {}
-        self._is_due_anew = asyncio.Event()
 
-    async def __aenter__(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def look_again(_change: Change) -> None:
-            # A program may change the table from a thread of its own, or after the end.
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self._is_due_anew.set)
-
-        self._table.subscribe(look_again)
-        self._task = asyncio.create_task(self._run())
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            self._is_due_anew.clear()
-            wait_s = _LONGEST_WAIT_S
-            shifting = self._table.shifting()
-            for gone in self._judgements.keys() - {route.model for route in shifting}:
-                del self._judgements[gone]
-            self._windows = {each.model: self._windows[each.model] for each in shifting if each.model in self._windows}
-            for route in shifting:
-                wait_s = min(wait_s, await self._carry_on(route))
-            try:
-                async with asyncio.timeout(max(wait_s, _SHORTEST_WAIT_S)):
-                    await self._is_due_anew.wait()
-            except TimeoutError:
-                pass
+    async def act(self) -> float:
+        """See `Follower`."""
+        wait_s = LONGEST_WAIT_S
+        shifting = self._table.shifting()
+        for gone in self._judgements.keys() - {route.model for route in shifting}:
+            del self._judgements[gone]
+        self._windows = {each.model: self._windows[each.model] for each in shifting if each.model in self._windows}
+        for route in shifting:
+            wait_s = min(wait_s, await self._carry_on(route))
+        return wait_s
 
     async def _carry_on(self, route: DynamicRoute) -> float:
         """Do what is due for one shift; in how many seconds to look again."""
         if (shift := route.shift) is None:
-            return _LONGEST_WAIT_S
+            return LONGEST_WAIT_S
         try:
             judgement = None if shift.guard is None else self._judge(route.model, shift, shift.guard)
             if judgement is not None and judgement.worse:
                 await self._take_back(route, shift, judgement.message)
-                return _LONGEST_WAIT_S
+                return LONGEST_WAIT_S
             if shift.next_at is not None and shift.next_at <= self._changes.clock():
                 reason = f"step {shift.step + 2} of {len(shift.steps)}: {shift.steps[shift.step + 1]:g} %"
                 await self._make(route, shift, reason, self._step)
-                return _LONGEST_WAIT_S
+                return LONGEST_WAIT_S
         except ProxyError as error:
             _log.error("The shift of %s waits: %s", ascii(route.model), ascii(error.message))
-            return _RETRY_S
+            return RETRY_S
         except Exception:  # noqa: BLE001 - a fault of ours must not leave all shifts without their guard
             _log.exception("The shift of %s waits", ascii(route.model))
-            return _RETRY_S
-        due_s = _LONGEST_WAIT_S if shift.next_at is None else shift.next_at - self._changes.clock()
+            return RETRY_S
+        due_s = LONGEST_WAIT_S if shift.next_at is None else shift.next_at - self._changes.clock()
         return due_s if shift.guard is None else min(due_s, shift.guard.window_s / _LOOKS)
 
     def _judge(self, model: str, shift: Shift, guard: ShiftGuard) -> Judgement | None:
