@@ -20,20 +20,8 @@ from proxy.gateway.targets import Targets, name_of
 from proxy.routing import USUAL_OPTIONS, RoutingTarget
 from proxy.telemetry import Outcome
 from proxy.upstream import Answer
-from proxy.wire import Head, Stage, asked_pause_s, says_prompt_too_long
+from proxy.wire import FAILURE_OF_STATUS, Head, Stage, asked_pause_s, says_prompt_too_long
 
-_FAILURES = {
-    401: Failure.UNAUTHORIZED,
-    403: Failure.FORBIDDEN,
-    404: Failure.NOT_FOUND,
-    408: Failure.UNAVAILABLE,
-    429: Failure.RATE_LIMITED,
-    500: Failure.UNAVAILABLE,
-    502: Failure.UNAVAILABLE,
-    503: Failure.UNAVAILABLE,
-    504: Failure.UNAVAILABLE,
-    529: Failure.UNAVAILABLE,
-}
 # Our key or our model id is wrong there, whoever asks.
 _OURS = frozenset({Failure.UNAUTHORIZED, Failure.FORBIDDEN, Failure.NOT_FOUND})
 # So that the requests that found a restarted provider's connections closed don't all come back in the same moment.
@@ -165,7 +153,7 @@ class Chain(Targets):
         """Tell whether an answer is one for the client."""
         answer = exchange.answer
         status = answer.message.status
-        if (failure := _FAILURES.get(status)) is not None:
+        if (failure := FAILURE_OF_STATUS.get(status)) is not None:
             exchange.fail(failure, f"answered with {status}", status, asked_pause_s(answer.message.head))
             if failure in _OURS:
                 said = f"answers with {status}: its key or the model id is wrong here, not the request"

@@ -56,7 +56,10 @@ def read_at_once(request: Request, call: Call, limits: Server) -> "BufferedBody 
     Raises an `InvalidRequestError` that says what is wrong with the body.
     """
     values = request.head.values
-    if not request.is_complete or b"content-encoding" in values or values.get(b"content-type") != _JSON:
+    if not request.is_complete or b"content-encoding" in values:
+        return None
+    content_type = values.get(b"content-type", b"")
+    if content_type != _JSON and _MULTIPART.match(content_type):
         return None
     body = request.take()
     if len(body) > limits.max_body_bytes:

@@ -18,7 +18,7 @@ from proxy.gateway.body import BufferedBody, ModelRequest
 from proxy.routing import Resolution, RoutingTarget
 from proxy.telemetry import Outcome, ShadowFigures, ShadowRecord
 from proxy.upstream import Answer, EndpointHealth, HealthChange, RequestTemplate, Ticket, Upstream
-from proxy.wire import Call, Head, Preamble, Stage, asked_pause_s, has_plain_events
+from proxy.wire import FAILURE_OF_STATUS, Call, Head, Preamble, Stage, asked_pause_s, has_plain_events
 
 MOST_UNDER_WAY = 32
 """Mirrored requests at a time, of all routes."""
@@ -147,7 +147,7 @@ class Shadows:
         except BaseException:
             endpoint.abandon(ticket)
             raise
-        if (failure := _failure(status)) is not None or is_broken:
+        if (failure := FAILURE_OF_STATUS.get(status)) is not None or is_broken:
             endpoint.fail(ticket, failure or Failure.INCOMPLETE, pause_s)
             return first_byte_s, f"status {status}" if failure is not None else Failure.INCOMPLETE
         endpoint.answered(ticket, first_byte_s)
@@ -246,12 +246,3 @@ class _ThrownAway:
 def _tell(_: EndpointHealth, change: HealthChange) -> None:
     name = repr(f"{change.provider}:{change.model_id:.200}")
     _log.info("The breaker of the candidate %s is %s now: %s", name, change.after, change.reason)
-
-
-def _failure(status: int) -> Failure | None:
-    """What a status tells of the candidate's health."""
-    if status == 401:
-        return Failure.UNAUTHORIZED
-    if status == 429:
-        return Failure.RATE_LIMITED
-    return Failure.UNAVAILABLE if status == 408 or status >= 500 else None

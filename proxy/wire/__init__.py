@@ -14,12 +14,13 @@ from proxy.wire.headers import (
 from proxy.wire.json_model import Document, ModelInBody, find_model, splice_model
 from proxy.wire.model_name import check_model_name
 from proxy.wire.multipart import MultipartModel, boundary_of
-from proxy.wire.refusal import asked_pause_s, says_prompt_too_long
+from proxy.wire.refusal import FAILURE_OF_STATUS, asked_pause_s, says_prompt_too_long
 from proxy.wire.sse import BOUNDARY_BYTES, ends_event, error_event, has_plain_events
 from proxy.wire.usage import UNCOUNTED, Tokens, UsageWatch
 
 __all__ = [
     "BOUNDARY_BYTES",
+    "FAILURE_OF_STATUS",
     "HANDSHAKE",
     "NOT_FORWARDED",
     "NOT_RETURNED",

@@ -1,10 +1,25 @@
-"""What a provider's refusal means for the next try: whether the prompt was too long, and when to come back."""
+"""What a provider's refusal means for the next try: what failed, whether the prompt was too long, when to come back."""
 
 import re
 import time
 from email.utils import parsedate_to_datetime
 
+from proxy.errors import Failure
 from proxy.wire.headers import Head
+
+FAILURE_OF_STATUS = {
+    401: Failure.UNAUTHORIZED,
+    403: Failure.FORBIDDEN,
+    404: Failure.NOT_FOUND,
+    408: Failure.UNAVAILABLE,
+    429: Failure.RATE_LIMITED,
+    500: Failure.UNAVAILABLE,
+    502: Failure.UNAVAILABLE,
+    503: Failure.UNAVAILABLE,
+    504: Failure.UNAVAILABLE,
+    529: Failure.UNAVAILABLE,
+}
+"""What a provider's status is a failure of, where another endpoint may mend it."""
 
 # OpenAI and what is compatible (`context_length_exceeded`, vLLM's and Mistral's `maximum context length`), Anthropic
 # (`prompt is too long`), Gemini (`input token count (…) exceeds the maximum`), Bedrock (`Input is too long`), Groq.
