@@ -4,7 +4,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 
 import aiohttp
 import pytest
@@ -94,28 +94,41 @@ def url(proxy: Proxy, path: str = "") -> str:
     return f"http://{proxy.address}{path}"
 
 
-@pytest.fixture
-def sync_proxy() -> Iterator[str]:
-    """The origin of a proxy that runs in a thread of its own, for clients that block."""
+@contextmanager
+def proxy_in_thread(sections: Callable[[StrawProvider], Mapping[str, object]]) -> Iterator[str]:
+    """The origin of a proxy that runs in a thread of its own, for clients that block.
+
+    Args:
+        sections: of its config file, given the straw provider that stands behind it.
+    """
     started: queue.Queue[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
 
     async def run() -> None:
         stop = asyncio.Event()
         async with StrawProvider("straw", api_key="key-of-straw", token_delay_s=0.0) as straw:
-            settings = settings_from(
-                {
-                    "server": {"listen": "127.0.0.1:0"},
-                    "providers": {"straw": provider_section(straw)},
-                    "models": {"fast": {"endpoints": [{"provider": "straw", "model_id": "straw-small"}]}},
-                }
-            )
-            async with Proxy(settings) as proxy:
+            settings = settings_from(sections(straw))
+            async with Proxy(settings, load=lambda: settings) as proxy:
                 started.put((url(proxy), asyncio.get_running_loop(), stop))
                 await stop.wait()
 
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
     origin, loop, stop = started.get(timeout=10)
-    yield origin
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
+    try:
+        yield origin
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+@pytest.fixture
+def sync_proxy() -> Iterator[str]:
+    """The origin of a proxy with the route `fast`, for clients that block."""
+    with proxy_in_thread(
+        lambda straw: {
+            "server": {"listen": "127.0.0.1:0"},
+            "providers": {"straw": provider_section(straw)},
+            "models": {"fast": {"endpoints": [{"provider": "straw", "model_id": "straw-small"}]}},
+        }
+    ) as origin:
+        yield origin

@@ -1,9 +1,6 @@
 """Whatever the API's document allows is asked of a running proxy, and what it doesn't: are the answers as documented?"""
 
-import asyncio
 import json
-import queue
-import threading
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -25,10 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from proxy.app import Proxy
-from proxy.config import settings_from
-from proxy.simulator import StrawProvider
-from tests.conftest import provider_section, url
+from tests.conftest import provider_section, proxy_in_thread
 
 BEARER = {"Authorization": "Bearer correct-horse"}
 MOST_CASES = 60
@@ -50,32 +44,18 @@ CHECKS = [
 @pytest.fixture
 def running() -> Iterator[str]:
     """The origin of a proxy in a thread of its own, with a provider that answers and one that is gone."""
-    started: queue.Queue[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
-
-    async def run() -> None:
-        stop = asyncio.Event()
-        async with StrawProvider("straw", api_key="key-of-straw", token_delay_s=0.0) as straw:
-            configured = settings_from(
-                {
-                    "server": {"listen": "127.0.0.1:0", "shutdown_grace_s": 1, "shutdown_idle_s": 0},
-                    "admin": {"token": "correct-horse"},
-                    "providers": {
-                        "straw": provider_section(straw),
-                        "gone": {"base_url": "http://127.0.0.1:9/v1", "api_key": "key-of-gone"},
-                    },
-                    "models": {"fast": {"endpoints": [{"provider": "straw", "model_id": "straw-small"}]}},
-                }
-            )
-            async with Proxy(configured, load=lambda: configured) as proxy:
-                started.put((url(proxy), asyncio.get_running_loop(), stop))
-                await stop.wait()
-
-    thread = threading.Thread(target=asyncio.run, args=(run(),))
-    thread.start()
-    origin, loop, stop = started.get(timeout=10)
-    yield origin
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
+    with proxy_in_thread(
+        lambda straw: {
+            "server": {"listen": "127.0.0.1:0", "shutdown_grace_s": 1, "shutdown_idle_s": 0},
+            "admin": {"token": "correct-horse"},
+            "providers": {
+                "straw": provider_section(straw),
+                "gone": {"base_url": "http://127.0.0.1:9/v1", "api_key": "key-of-gone"},
+            },
+            "models": {"fast": {"endpoints": [{"provider": "straw", "model_id": "straw-small"}]}},
+        }
+    ) as origin:
+        yield origin
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import aiohttp
 
 from proxy.app import Proxy
 from proxy.config import settings_from
+from proxy.rehearsal.load import Load, Sample
 from proxy.routing import Change
 from proxy.simulator import StrawProvider
 from proxy.simulator.faults import Faults
 
 _LATENCY_MS = 20.0
 _WELL = Faults(latency_ms=_LATENCY_MS)
-_ASK = {"model": "m", "messages": [{"role": "user", "content": "Where am I?"}]}
 
 SICKNESSES = {
     "a third fails": Faults(latency_ms=_LATENCY_MS, error_rate=0.33),
@@ -43,42 +43,6 @@ class Report(NamedTuple):
     reason: str
 
 
-class _Load:
-    """Requests at a constant rate, however long their answers take."""
-
-    def __init__(self, proxy: Proxy, rate: float, http: aiohttp.ClientSession) -> None:
-        self._url = f"http://{proxy.address}/v1/chat/completions"
-        self._rate = rate
-        self._http = http
-        self._under_way: set[asyncio.Task[None]] = set()
-        self.results: list[tuple[float, str | None]] = []
-
-    async def run(self) -> None:
-        """Send until cancelled, then wait for the rest."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        try:
-            while True:
-                task = asyncio.create_task(self._ask())
-                self._under_way.add(task)
-                task.add_done_callback(self._under_way.discard)
-                due += 1 / self._rate
-                await asyncio.sleep(due - loop.time())
-        finally:
-            await asyncio.gather(*self._under_way)
-
-    async def _ask(self) -> None:
-        began, fault = time.monotonic(), None
-        try:
-            async with asyncio.timeout(30), self._http.post(self._url, json=_ASK) as response:
-                body = await response.read()
-                if response.status != 200:
-                    fault = f"{response.status} {body[:300]!r}"
-        except (aiohttp.ClientError, TimeoutError) as error:
-            fault = repr(error)
-        self.results.append((began, fault))
-
-
 async def run(sickness: str, rate: float, window_s: float, *, is_sick_at_first: bool, within_s: float = 60) -> Report:
     """Shift to an endpoint that is sick, or falls ill at the second step.
 
@@ -100,7 +64,8 @@ async def run(sickness: str, rate: float, window_s: float, *, is_sick_at_first: 
         changes: asyncio.Queue[tuple[float, Change]] = asyncio.Queue()
         async with Proxy(settings_from(sections)) as proxy, aiohttp.ClientSession() as http:
             proxy.table.subscribe(lambda change: changes.put_nowait((time.monotonic(), change)))
-            load = _Load(proxy, rate, http)
+            samples: list[Sample] = []
+            load = Load(f"http://{proxy.address}", "m", rate, http, samples.append)
             sending = asyncio.create_task(load.run())
             try:
                 async with asyncio.timeout(within_s):
@@ -126,7 +91,7 @@ async def run(sickness: str, rate: float, window_s: float, *, is_sick_at_first: 
             finally:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
-        concerned = [fault for began, fault in load.results if fell_ill <= began <= back]
+        concerned = [sample.fault for sample in samples if fell_ill <= sample.began <= back]
         failed = [fault for fault in concerned if fault is not None]
         return Report(len(concerned), failed, (back - fell_ill) / window_s, share, change.cause.reason)
 
