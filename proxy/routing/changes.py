@@ -90,6 +90,11 @@ class Change(msgspec.Struct, frozen=True):
         """How many things it touched."""
         return len(self.routes) + len(self.drains)
 
+    def drains_after(self, before: Mapping[str, Drain]) -> Mapping[str, Drain]:
+        """The drains in force after it, given those before."""
+        after = {**before, **{edit.provider: edit.after for edit in self.drains}}
+        return {name: drain for name, drain in after.items() if drain is not None}
+
     def edit_of(self, model: str) -> RouteEdit | None:
         """What became of a model's dynamic route; None if it wasn't touched."""
         return next((edit for edit in self.routes if edit.model == model), None)

@@ -149,8 +149,7 @@ class DynamicRoutingTable:
             for edit in change.routes:
                 self._put(edit, ready.get(edit.model))
             if change.drains:
-                drained = {**self.drains.by_provider, **{edit.provider: edit.after for edit in change.drains}}
-                self.drains.by_provider = {name: drain for name, drain in drained.items() if drain is not None}
+                self.drains.by_provider = change.drains_after(self.drains.by_provider)
             self._revision = change.revision
             self.history.add(change)
         self._tell(change)

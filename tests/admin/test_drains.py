@@ -232,6 +232,22 @@ async def test_an_open_breaker_and_a_drain_speak_against_a_swap(
     assert {each["code"] for each in answer["warnings"]} == {"breaker_open", "provider_drained", "none_usable"}
 
 
+async def test_a_way_back_is_judged_by_the_drains_that_it_leaves(http: aiohttp.ClientSession, proxy: Proxy) -> None:
+    """One that ends a drain isn't warned of it, neither before nor as it is made; one into a drain is."""
+    await call(http, proxy, "/providers/beta/drain")
+    await call(http, proxy, "/routes", {"model": "beta", "endpoints": endpoints("alpha", "gamma")})
+
+    for query in ("?dry_run=true", ""):
+        status, answer = await call(http, proxy, f"/rollback{query}", {"to_revision": 0})
+        assert (status, [each["code"] for each in answer["warnings"]]) == (200, ["no_fallback"])
+    status, answer = await call(http, proxy, "/rollback?dry_run=true", {"to_revision": 1})
+    assert (status, answer["drains"][0]["provider"]) == (200, "beta")
+    assert answer["warnings"] == []
+    await call(http, proxy, "/routes", {"model": "beta", "endpoints": endpoints("alpha", "gamma")})
+    status, answer = await call(http, proxy, "/rollback?dry_run=true", {"to_revision": 1})
+    assert (status, {each["code"] for each in answer["warnings"]}) == (200, {"provider_drained", "none_usable"})
+
+
 async def test_answers_under_way_can_be_cut(
     http: aiohttp.ClientSession, make_proxy: MakeProxy, make_straw: MakeStraw
 ) -> None:

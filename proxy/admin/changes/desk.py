@@ -92,7 +92,7 @@ class ChangeDesk:
         self.table = table
         self.clock: Callable[[], float] = time.time
         self._desk = desk
-        self._review = Review(current, readings, table.drains)
+        self._review = Review(current, readings)
         self._readings = readings
         self._traffic = traffic
         self._audit = audit
@@ -168,12 +168,15 @@ class ChangeDesk:
 
     def _changed(self, change: Change, asked: Asked) -> Changed:
         routes = tuple(map(self._desk.diff, change.routes))
+        drained = change.drains_after(self.table.drains.by_provider)
         return Changed(
             revision=self.table.revision,
             dry_run=asked.dry_run,
             routes=routes,
             drains=tuple(map(drain_diff, change.drains)),
-            warnings=tuple(warning for each in routes for warning in self._review.warnings(each.before, each.after)),
+            warnings=tuple(
+                warning for each in routes for warning in self._review.warnings(each.before, each.after, drained)
+            ),
             old_targets=self._left(change, routes),
         )
 

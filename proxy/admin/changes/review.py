@@ -1,6 +1,6 @@
 """What speaks against a route before it is in force. Nothing is asked for it: what is known already must do."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 
 from msgspec import UNSET
@@ -9,7 +9,7 @@ from proxy.admin.changes.payloads import Warned
 from proxy.admin.endpoints import EndpointReadings
 from proxy.admin.payloads import RouteInForce
 from proxy.config import Current, Settings
-from proxy.routing import Drains, RouteEndpoint
+from proxy.routing import RouteEndpoint
 
 
 class Review:
@@ -18,17 +18,17 @@ class Review:
     Args:
         current: the settings in force; what their config routes say of model ids and contexts counts as known.
         readings: how the endpoints are.
-        drains: the providers that are out of service.
     """
 
-    def __init__(self, current: Current, readings: EndpointReadings, drains: Drains) -> None:
+    def __init__(self, current: Current, readings: EndpointReadings) -> None:
         self._current = current
         self._readings = readings
-        self._drains = drains
         self._known = _Known(current.settings)
 
-    def warnings(self, before: RouteInForce | None, after: RouteInForce | None) -> Iterator[Warned]:
-        """What speaks against going from one route to the other."""
+    def warnings(
+        self, before: RouteInForce | None, after: RouteInForce | None, drained: Collection[str]
+    ) -> Iterator[Warned]:
+        """What speaks against going from one route to the other, with these providers drained."""
         if self._known.settings is not self._current.settings:
             self._known = _Known(self._current.settings)
         if after is None:
@@ -37,9 +37,9 @@ class Review:
                 yield Warned("no_route", message, before.model)
             return
         for endpoint in after.endpoints:
-            for code, message in chain(self._of_endpoint(endpoint), self._beside(endpoint, before or after)):
+            for code, message in chain(self._of_endpoint(endpoint, drained), self._beside(endpoint, before or after)):
                 yield Warned(code, message, after.model, endpoint.provider, endpoint.model_id)
-        usable = {(each.provider, each.model_id) for each in after.endpoints if self._is_usable(each)}
+        usable = {(each.provider, each.model_id) for each in after.endpoints if self._is_usable(each, drained)}
         if not usable:
             message = f"None of the endpoints of `{after.model}` is in service now."
             yield Warned("none_usable", message, after.model)
@@ -48,13 +48,13 @@ class Review:
             message = f"`{after.model}` has no fallback: it stands and falls with `{provider}:{model_id}`."
             yield Warned("no_fallback", message, after.model)
 
-    def _of_endpoint(self, endpoint: RouteEndpoint) -> Iterator[tuple[str, str]]:
+    def _of_endpoint(self, endpoint: RouteEndpoint, drained: Collection[str]) -> Iterator[tuple[str, str]]:
         """What is wrong with an endpoint by itself."""
         name = f"`{endpoint.provider}:{endpoint.model_id}`"
         known = self._known
         if endpoint.provider in known.providers and (endpoint.provider, endpoint.model_id) not in known.contexts:
             yield "unknown_model_id", f"No config route names {name}: is the model id spelt right?"
-        if endpoint.provider in self._drains.by_provider:
+        if endpoint.provider in drained:
             yield "provider_drained", f"Provider `{endpoint.provider}` is drained: no request goes there."
         reading = self._readings.find(endpoint.provider, endpoint.model_id)
         if reading is not None and reading.state != "closed":
@@ -85,9 +85,9 @@ class Review:
         own = endpoint.max_input_tokens
         return self._known.contexts.get((endpoint.provider, endpoint.model_id)) if own is UNSET else own
 
-    def _is_usable(self, endpoint: RouteEndpoint) -> bool:
+    def _is_usable(self, endpoint: RouteEndpoint, drained: Collection[str]) -> bool:
         reading = self._readings.find(endpoint.provider, endpoint.model_id)
-        return endpoint.provider not in self._drains.by_provider and (reading is None or reading.state != "open")
+        return endpoint.provider not in drained and (reading is None or reading.state != "open")
 
 
 class _Known:
