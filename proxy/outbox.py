@@ -19,29 +19,26 @@ class Outbox:
         loop: the event loop whose turns count.
     """
 
-    __slots__ = ("_count", "_is_collecting", "_last_count", "_loop", "_waiting")
+    __slots__ = ("_is_collecting", "_loop", "_sent", "_waiting", "_was_busy")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._is_collecting = False
-        self._count = self._last_count = 0
+        self._is_collecting = self._was_busy = False
+        # In this turn, and what still waits in it.
+        self._sent = 0
         self._waiting: list[tuple[asyncio.Transport, bytes]] = []
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None:
         """Send `data`, in this turn or at the beginning of the next; what is written here stays in order."""
-        self._count += 1
-        if self._is_collecting:
-            self._waiting.append((transport, data))
-            if len(self._waiting) >= MOST_WAITING:
+        waiting = self._waiting
+        waiting.append((transport, data))
+        if not self._is_collecting:
+            self._is_collecting = True
+            self._loop.call_soon(self._end_turn)
+            if not self._was_busy:
                 self.flush()
-            return
-        self._is_collecting = True
-        self._loop.call_soon(self._end_turn)
-        if self._last_count > 1:
-            self._waiting.append((transport, data))
-        elif not transport.is_closing():
-            # A peer may go away in the same turn; uvloop's transports take nothing from then on.
-            transport.write(data)
+        elif len(waiting) >= MOST_WAITING:
+            self.flush()
 
     def writelines(self, transport: asyncio.Transport, pieces: Sequence[bytes]) -> None:
         """Send large pieces without joining them, at once."""
@@ -53,11 +50,14 @@ class Outbox:
         """Send what waits: before anything is done to a transport by another way."""
         if self._waiting:
             waiting, self._waiting = self._waiting, []
+            self._sent += len(waiting)
             for transport, data in waiting:
+                # A peer may go away in the same turn; uvloop's transports take nothing from then on.
                 if not transport.is_closing():
                     transport.write(data)
 
     def _end_turn(self) -> None:
-        self._is_collecting = False
-        self._last_count, self._count = self._count, 0
         self.flush()
+        self._is_collecting = False
+        self._was_busy = self._sent > 1
+        self._sent = 0

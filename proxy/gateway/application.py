@@ -44,7 +44,7 @@ class Application:
         app.on_response_prepare.append(_before_head)
         # A client that goes away cancels its handler.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_LAST_CALL_S)
-        self._prefix = prefix
+        self._below = f"{prefix}/" if prefix else ""
         self._current = current
 
     async def __aenter__(self) -> Self:
@@ -58,7 +58,8 @@ class Application:
 
     def owns(self, path: str) -> bool:
         """Whether a request at this path is for the application, whatever it is."""
-        return bool(self._prefix) and (path == self._prefix or path.startswith(f"{self._prefix}/"))
+        below = self._below
+        return bool(below) and (path.startswith(below) or path == below[:-1])
 
     async def handle(self, request: Request, response: Response) -> None:
         """Answer one request. Raises a `ProxyError` if its body doesn't come as it should."""

@@ -18,7 +18,7 @@ from proxy.gateway.hold import Held, must_hold, read_refusal
 from proxy.gateway.patience import is_retry_worthwhile, retry_after_s
 from proxy.gateway.targets import Targets, name_of
 from proxy.routing import USUAL_OPTIONS, RoutingTarget
-from proxy.telemetry import Outcome
+from proxy.telemetry import Attempt, Outcome
 from proxy.upstream import Answer
 from proxy.wire import FAILURE_OF_STATUS, Head, Stage, asked_pause_s, says_prompt_too_long
 
@@ -138,13 +138,15 @@ class Chain(Targets):
                 exchange.close()
                 raise
         if exchange.failure is None:
-            exchange.accept()
+            exchange.endpoint.answered(exchange.ticket, exchange.record.first_byte_s or 0.0)
         return exchange
 
     def _begin(self, exchange: Exchange) -> Head:
         """Begin an attempt's record; gives the head to pass on: the client's, with our span in place of its own."""
-        record = exchange.record = self._outcome.begin(exchange.target)
-        if (span := self._outcome.span) is None:
+        outcome = self._outcome
+        record = exchange.record = Attempt(exchange.target)
+        outcome.attempts.append(record)
+        if (span := outcome.span) is None:
             return self.head
         record.span = span.attempt(exchange.template.origin.address)
         return record.span.head(self.head)

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from tempfile import SpooledTemporaryFile
 from typing import IO, Protocol, Self
 
+from msgspec import Struct
+
 from proxy.config import Server
 from proxy.errors import PayloadTooLargeError
 from proxy.gateway.request import Request
@@ -84,7 +86,7 @@ def _buffered(request: Request, call: Call, body: Document) -> "BufferedBody":
     return BufferedBody(found.name, request.head, body, found)
 
 
-class BufferedBody:
+class BufferedBody(Struct, eq=False):
     """A body held whole.
 
     Args:
@@ -94,20 +96,17 @@ class BufferedBody:
         found: where the name stands in them; None if it stands in the URL.
     """
 
-    can_hedge = True
-
-    def __init__(self, model: str, head: Head, body: Document, found: ModelInBody | None) -> None:
-        self.model = model
-        self._head = head
-        self._body = body
-        self._found = found
+    model: str
+    _head: Head
+    _body: Document
+    _found: ModelInBody | None
+    can_hedge: bool = True
 
     def payload(self, model_id: str) -> Payload:
         """The body, all bytes as they were save those of the model."""
-        if self._found is None:
-            return Payload((self._body,), len(self._body))
-        pieces = splice_model(self._body, self._found, model_id)
-        return Payload(pieces, sum(map(len, pieces)))
+        body = self._body
+        pieces = (body,) if self._found is None else splice_model(body, self._found, model_id)
+        return Payload(pieces, len(body) if len(pieces) == 1 else sum(map(len, pieces)))
 
     def affinity(self, header: str | None) -> str:
         """See `ModelRequest`."""

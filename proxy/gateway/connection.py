@@ -209,13 +209,12 @@ class ClientConnection(asyncio.Protocol):
                     return
                 await self._arrival()
             request = requests.popleft()
-            if not requests:
+            if self._is_paused and not requests:
                 # It may have paused because the request was here before the task: only who reads sees the client leave.
                 self.resume_body()
             if (transport := self._transport) is None:
                 return
-            self._response = response = Response(transport, self._all.outbox, request)
-            response.is_last = self._all.is_stopping
+            self._response = response = Response(transport, self._all.outbox, request, is_last=self._all.is_stopping)
             try:
                 await handle(request, response)
             except Exception:  # noqa: BLE001 - a fault of ours: the only place where a traceback is right
@@ -232,9 +231,10 @@ class ClientConnection(asyncio.Protocol):
     def _arrival(self) -> asyncio.Future[None]:
         """What is done once there is something to look at: a request, or a reason why there will be none."""
         self._deadline.set(self._all.rest_s)
-        self.resume_body()
-        self._waiter = self._loop.create_future()
-        return self._waiter
+        if self._is_paused:
+            self.resume_body()
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _finish(self, request: Request, response: Response) -> None:
         """End the connection as it has to be ended."""

@@ -47,7 +47,7 @@ class Forwarder:
         body = read_at_once(request, call, server) or await read_request(request, call, server)
         try:
             outcome.model = body.model
-            resolution = await self._table.resolve(body.model, body.affinity)
+            resolution = self._table.settled.get(body.model) or await self._table.resolve(body.model, body.affinity)
             outcome.resolution = resolution
             waits_s = client_waits_s(head, server.deadline_header)
             chain = _Posting(
@@ -74,8 +74,8 @@ class _Posting(Chain):
 
     def send(self, exchange: Exchange, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """See `Chain`."""
-        payload = self._body.payload(exchange.target.model_id)
-        return self._common.upstream.send(exchange.template, head, payload, until, fresh=fresh)
+        template, payload = exchange.template, self._body.payload(exchange.target.model_id)
+        return self._common.upstream.send(template, template.head(head, payload.length), payload, until, fresh)
 
 
 def added_lines(reply: Exchange, resolution: Resolution, outcome: Outcome) -> bytes:

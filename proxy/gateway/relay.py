@@ -24,6 +24,8 @@ from proxy.wire import (
 )
 
 _PING = b": ping\n\n"
+# A member of an enum is looked up in a tenth of the time under a name of its own.
+_COMPLETE = Ending.COMPLETE
 # What the head says anew: the length, and where the answer comes from.
 _SAID_ANEW = NOT_RETURNED | {
     b"content-length",
@@ -59,7 +61,7 @@ async def relay(
         response.whole(message.status, message.reason, lines, body)
         outcome.body_bytes = len(body)
         outcome.usage = UsageWatch(body)
-        outcome.ending = Ending.COMPLETE
+        outcome.ending = _COMPLETE
         return
     first = reply.take()
     response.begin(message.status, message.reason, lines, message.length, first)
@@ -72,7 +74,7 @@ async def relay(
         outcome.stream = None
         stream.stop()
     if broken is None:
-        outcome.ending = Ending.COMPLETE
+        outcome.ending = _COMPLETE
         return
     # There is no status left to say it with: it must look broken instead.
     error: ProxyError

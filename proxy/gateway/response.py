@@ -19,7 +19,7 @@ from proxy.errors import MethodNotAllowedError, Protocol, ProxyError, error_body
 from proxy.gateway.request import Request
 from proxy.outbox import Outbox
 
-_CLOSE = b"Connection: close\r\n"
+_CLOSE_END = b"Connection: close\r\n\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
 _BODILESS = frozenset({204, 304})
@@ -31,6 +31,12 @@ _JOINED_BYTES = 16 * 1024
 
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+# Clients see few of them; a provider's words that never come again push each other out.
+@lru_cache(maxsize=64)
+def _status_line(status: int, reason: bytes) -> bytes:
+    return b"HTTP/1.1 %d %b\r\n" % (status, reason)
 
 
 def date_line() -> bytes:
@@ -87,11 +93,11 @@ class Response(Struct, eq=False):
         head = self._head(status, reason, lines, length)
         if self._request.method == "HEAD":
             body = b""
+        self.is_complete = True
         if len(body) <= _JOINED_BYTES:
             self._outbox.write(self._transport, head + body)
         else:
             self._outbox.writelines(self._transport, (head, body))
-        self.is_complete = True
 
     def begin(self, status: int, reason: bytes, lines: bytes, length: int | None, first: bytes) -> None:
         """Begin an answer whose body comes in pieces; without a `length` in bytes it goes in chunks.
@@ -167,11 +173,12 @@ class Response(Struct, eq=False):
 
     def settle(self) -> bool:
         """Settle whether another request may follow on the connection: `stays_open`."""
+        request = self._request
         # A body that is still coming would have to be read before another request can be.
-        self.stays_open = not self.is_last and self._request.is_complete and self._request.keep_alive
-        return self.stays_open
+        self.stays_open = stays_open = request.keep_alive and request.is_complete and not self.is_last
+        return stays_open
 
     def _head(self, status: int, reason: bytes, lines: bytes, framing: bytes) -> bytes:
         self.has_begun = True
-        closing = b"" if self.settle() else _CLOSE
-        return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (status, reason, lines, framing, closing)
+        closing = b"\r\n" if self.settle() else _CLOSE_END
+        return b"".join((_status_line(status, reason), lines, framing, closing))

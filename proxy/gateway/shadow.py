@@ -157,7 +157,8 @@ class Shadows:
     async def _ask(self, mirrored: "_Mirrored", model_id: str) -> "_Answered":
         began = time.monotonic()
         payload = mirrored.body.payload(model_id)
-        answer = await self._upstream.send(mirrored.template, mirrored.head, payload)
+        head = mirrored.template.head(mirrored.head, payload.length)
+        answer = await self._upstream.send(mirrored.template, head, payload)
         try:
             head_s = time.monotonic() - began
             status = answer.message.status

@@ -19,7 +19,7 @@ from proxy.gateway.response import Response
 from proxy.gateway.targets import Attempts
 from proxy.routing import DynamicRoutingTable
 from proxy.telemetry import Ending, Outcome
-from proxy.upstream import Answer
+from proxy.upstream import NOTHING, Answer
 from proxy.wire import NOT_RETURNED, Head, ModelPlace, parse_call
 
 # In a browser, where it can set no header, OpenAI's SDK hands over its key as a subprotocol.
@@ -75,7 +75,8 @@ class _Handshake(Chain):
 
     def send(self, exchange: Exchange, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """See `Chain`."""
-        return self._common.upstream.connect(exchange.template, head, until, fresh=fresh)
+        template = exchange.template
+        return self._common.upstream.send(template, template.handshake(head), NOTHING, until, fresh, may_switch=True)
 
 
 def _affinity(request: Request, header: str | None) -> str:

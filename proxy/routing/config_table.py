@@ -66,15 +66,10 @@ class ConfigRoutingTable:
 
     async def resolve(self, model: str, affinity: Affinity | None = None) -> Resolution:
         """The target with its fallbacks; raises `UnknownModelError`."""
-        return self.resolve_at(0, model, affinity)
-
-    def resolve_at(self, revision: int, model: str, affinity: Affinity | None) -> Resolution:
-        """The same, at once, as of a revision of the table above."""
         if (route := self._routes.get(model)) is not None:
-            target, fallbacks = route.choose(affinity)
-            return Resolution(target, fallbacks, RouteSource.CONFIG, revision, route.options, route.strategy)
+            return route.resolution(RouteSource.CONFIG, 0, affinity)
         if (direct := self._direct(model)) is not None:
-            return Resolution(direct, (), RouteSource.DIRECT, revision)
+            return Resolution(direct, (), RouteSource.DIRECT, 0)
         raise UnknownModelError(model, neighbours(model, self._names))
 
     def list_routes(self) -> list[RouteEntry]:

@@ -4,7 +4,6 @@ A swap replaces one reference in one dictionary: a request that resolves at that
 one, whole. Resolving awaits nothing of its own and takes no lock (but for `weighted`, which keeps its own counters).
 """
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from threading import Lock
 
@@ -14,7 +13,7 @@ from proxy.routing.config_table import ConfigRoutingTable
 from proxy.routing.drains import Drains
 from proxy.routing.ends import ended, next_end
 from proxy.routing.inner import described
-from proxy.routing.names import neighbours
+from proxy.routing.names import SortedNames, neighbours
 from proxy.routing.route import Route
 from proxy.routing.shift import ready_shift
 from proxy.routing.tables import ModelRegistry, RoutingTable
@@ -32,6 +31,10 @@ from proxy.routing.types import (
     RoutingTarget,
 )
 
+# Members of an enum are looked up in a tenth of the time under names of their own.
+_DYNAMIC, _CONFIG = RouteSource.DYNAMIC, RouteSource.CONFIG
+# So that forgetting them all takes no time that a request would notice.
+_MOST_SETTLED = 1024
 # Changes by a program that uses the table without saying who and why.
 _SET, _REMOVED, _RELOADED = Cause(Action.SET), Cause(Action.REMOVE), Cause(Action.RELOAD)
 
@@ -46,11 +49,13 @@ class DynamicRoutingTable:
     Attributes:
         history: the latest changes.
         drains: the providers that are out of service.
+        settled: some resolutions that hold until the next change, by model: to be looked at before `resolve` is asked.
     """
 
     def __init__(self, inner: RoutingTable, conditions: Conditions = ALWAYS_USABLE) -> None:
         self.inner = inner
         self.history = History()
+        self.settled: dict[str, Resolution] = {}
         self.drains = conditions if isinstance(conditions, Drains) else Drains(conditions)
         self._below = described(inner)
         self._routes: dict[str, Route] = {}
@@ -60,9 +65,7 @@ class DynamicRoutingTable:
         # Resolving never takes it: it keeps two threads' changes from getting the same revision.
         self._changing = Lock()
         self._listeners: list[Callable[[Change], None]] = []
-        # Which names there are changes seldom, beside what they lead to.
-        self._naming = 0
-        self._names: tuple[int, list[str]] = (-1, [])
+        self._names = SortedNames()
 
     @property
     def revision(self) -> int:
@@ -89,30 +92,30 @@ class DynamicRoutingTable:
             model: the name that the request asks for.
             affinity: tells which requests it belongs together with; only strategies that stick ask.
         """
-        if (route := self._routes.get(model)) is not None:
-            route = route if route.side is None else route.side(affinity)
-            target, fallbacks = route.choose(affinity)
-            resolution = Resolution(
-                target, fallbacks, RouteSource.DYNAMIC, self._revision, route.options, route.strategy
-            )
+        # A change that another thread makes meanwhile begins a new one.
+        settled = self.settled
+        route, source = self._routes.get(model), _DYNAMIC
+        if route is None and isinstance(self._below, ConfigRoutingTable):
+            route, source = self._below.config_route(model), _CONFIG
+        if route is not None:
+            resolution = route.resolution(source, self._revision, affinity)
         else:
             try:
-                if isinstance(self._below, ConfigRoutingTable):
-                    resolution = self._below.resolve_at(self._revision, model, affinity)
-                else:
-                    resolution = await self._from_below(model, affinity)
+                resolution = await self._from_below(model, affinity)
             except UnknownModelError as error:
                 raise UnknownModelError(model, neighbours(model, self.names())) from error
-        return self.drains.leave_out(resolution) if self.drains.by_provider else resolution
+        if self.drains.by_provider:
+            resolution = self.drains.leave_out(resolution)
+        if route is not None and route.is_settled and len(settled) < _MOST_SETTLED:
+            settled[model] = resolution
+        return resolution
 
     async def _from_below(self, model: str, affinity: Affinity | None) -> Resolution:
         """What an inner table resolves that may take its time: what changes meanwhile has no part in it."""
-        revision = self._revision
-        if isinstance(self._below, DynamicRoutingTable):
-            below = await self._below.resolve(model, affinity)
-        else:
-            below = await self._below.resolve(model)
-        return Resolution(below.target, below.fallbacks, below.source, revision, below.options, below.strategy)
+        revision, below = self._revision, self._below
+        goes_by = (affinity,) if isinstance(below, DynamicRoutingTable) else ()
+        found = await below.resolve(model, *goes_by)
+        return Resolution(found.target, found.fallbacks, found.source, revision, found.options, found.strategy)
 
     # What changes it.
 
@@ -151,6 +154,7 @@ class DynamicRoutingTable:
             if change.drains:
                 self.drains.by_provider = change.drains_after(self.drains.by_provider)
             self._revision = change.revision
+            self.settled = {}
             self.history.add(change)
         self._tell(change)
         return change
@@ -164,8 +168,9 @@ class DynamicRoutingTable:
         with self._changing:
             self.inner = inner
             self._below = described(inner)
-            self._naming += 1
+            self._names.change()
             self._revision += 1
+            self.settled = {}
             change = Change(self._revision, cause)
             self.history.add(change)
         self._tell(change)
@@ -221,12 +226,10 @@ class DynamicRoutingTable:
 
     def names(self, after: str = "") -> list[str]:
         """Every routable name behind `after`, sorted; not to be changed."""
-        naming, names = self._names
-        if naming != self._naming or not isinstance(self._below, ConfigRoutingTable):
-            naming = self._naming
-            names = sorted({entry.model for entry in self.inner.list_routes()}.union(list(self._routes)))
-            self._names = (naming, names)
-        return names[bisect_right(names, after) :] if after else names
+        if not isinstance(self._below, ConfigRoutingTable):
+            self._names.change()
+        inner = self.inner
+        return self._names.behind(after, lambda: {each.model for each in inner.list_routes()}.union(list(self._routes)))
 
     def leading_to(self, provider: str) -> Iterator[tuple[str, tuple[RoutingTarget, ...]]]:
         """The models whose routes have a target at a provider, with all of the route's targets, by no order."""
@@ -284,7 +287,7 @@ class DynamicRoutingTable:
                 self._shifting[edit.model] = ready
             self._routes[edit.model] = ready
         if edit.before is None or edit.after is None:
-            self._naming += 1
+            self._names.change()
 
     def _tell(self, change: Change) -> None:
         for listener in self._listeners:

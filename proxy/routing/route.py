@@ -17,7 +17,9 @@ from proxy.routing.types import (
     Conditions,
     DynamicRoute,
     Expiry,
+    Resolution,
     RouteEndpoint,
+    RouteSource,
     RoutingTarget,
     Shift,
 )
@@ -53,6 +55,17 @@ class Route:
         self.side: Callable[[Affinity | None], Route] | None = None
         self.shift: Shift | None = None
         self.choose = STRATEGIES[strategy](targets, weights, conditions, options.sticky_header)
+
+    def resolution(self, source: RouteSource, revision: int, affinity: Affinity | None) -> Resolution:
+        """Where one request goes, by a route of this source in this revision of the table."""
+        route = self if self.side is None else self.side(affinity)
+        target, fallbacks = route.choose(affinity)
+        return Resolution(target, fallbacks, source, revision, route.options, route.strategy)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every request goes the same way."""
+        return self.strategy is RouteStrategy.PRIORITY and self.side is None
 
     def equals(self, other: "Route") -> bool:
         """Whether both serve in the same way by the same targets, whatever position their round robin has."""

@@ -1,13 +1,14 @@
 """What is counted of all requests, in plain numbers: names, labels and text come only once somebody asks.
 
-A request's record costs one look-up where all went well: it gives the cell of what took the same way, and that has the
-histograms and counters in which this request belongs. No set of labels grows without a bound: what a client makes up is
-counted under one name, and beyond a limit everything is.
+Records are counted some at a time, all those together that took the same way, for then most of it costs a request
+nothing. No set of labels grows without a bound: what a client makes up is counted under one name, and beyond a limit
+everything is.
 """
 
-from bisect import bisect_left
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable
+from math import inf
 from typing import Generic, TypeVar
 
 from proxy.routing import RouteSource, RoutingTarget
@@ -23,7 +24,7 @@ OTHER = "(other)"
 ABANDONED = "abandoned"
 """What became of an attempt that was given up before it got an answer: its client left, or another answered sooner."""
 MOST_CELLS = 10_000
-# So few are counted together that nobody notices, and so many that what counting touches is loaded once for all.
+# So few are counted together that nobody notices how long it takes, and so many that they share what it costs.
 _BATCH = 64
 
 # In seconds. A provider takes from some milliseconds (a cache, an embedding) to minutes (a model that thinks).
@@ -46,10 +47,17 @@ class Histogram:
         self.counts = [0] * (len(BOUNDS_S) + 1)
         self.sum = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Count a value."""
-        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
-        self.sum += seconds
+    def observe(self, times_s: list[float]) -> None:
+        """Count some values."""
+        times_s.sort()
+        before = 0
+        for place, bound in enumerate((*BOUNDS_S, inf)):
+            within = bisect_right(times_s, bound)
+            self.counts[place] += within - before
+            if within == len(times_s):
+                break
+            before = within
+        self.sum += sum(times_s)
 
 
 class EndpointCell:
@@ -70,15 +78,15 @@ class EndpointCell:
         self.first_byte = Histogram()
         self.stalls = 0
 
-    def count(self, attempt: Attempt) -> None:
-        """Count an attempt that is over."""
-        if attempt.failure is None and attempt.status:
-            self.answered += 1
-        else:
-            result = attempt.failure or ABANDONED
-            self.results[result] = self.results.get(result, 0) + 1
-        if (first_byte_s := attempt.first_byte_s) is not None:
-            self.first_byte.observe(first_byte_s)
+    def count(self, attempts: list[Attempt]) -> None:
+        """Count attempts that are over."""
+        for attempt in attempts:
+            if attempt.failure is None and attempt.status:
+                self.answered += 1
+            else:
+                result = attempt.failure or ABANDONED
+                self.results[result] = self.results.get(result, 0) + 1
+        self.first_byte.observe([each.first_byte_s for each in attempts if each.first_byte_s is not None])
 
 
 class WayCell:
@@ -99,6 +107,20 @@ class WayCell:
         self.tokens_in = self.tokens_out = 0
         self.duration = duration
         self.endpoint = endpoint
+
+    def count(self, outcomes: list[Outcome]) -> None:
+        """Count requests that are over."""
+        self.duration.observe([outcome.duration_s for outcome in outcomes])
+        for outcome in outcomes:
+            if (ending := outcome.ending) is _COMPLETE:
+                self.complete += 1
+            else:
+                self.endings[ending] = self.endings.get(ending, 0) + 1
+            if (tokens := outcome.tokens) is not UNCOUNTED:
+                self.tokens_in += tokens.input or 0
+                self.tokens_out += tokens.output or 0
+            if outcome.stalls and self.endpoint is not None:
+                self.endpoint.stalls += outcome.stalls
 
 
 class Cells(dict[_Key, _Cell], Generic[_Key, _Cell]):
@@ -169,42 +191,33 @@ class Metrics:
     def settle(self) -> None:
         """Count all that is over: to be called before anything is read."""
         over, self._over = self._over, []
+        alike: defaultdict[Way, list[Outcome]] = defaultdict(list)
         for outcome in over:
-            self._count(outcome)
-            # Records are kept for a while; what the answer said is not.
-            outcome.usage = None
+            alike[_way_of(outcome)].append(outcome)
+        for way, outcomes in alike.items():
+            self._count(way, outcomes)
 
-    def _count(self, outcome: Outcome) -> None:
-        attempts, resolution, target = outcome.attempts, outcome.resolution, outcome.target
-        model, is_direct = outcome.model or UNKNOWN, False
-        if resolution is None:
-            model = UNKNOWN
-        elif resolution.source is _DIRECT:
-            model, is_direct = DIRECT, True
-            target = target and _nameless(target)
-        way = self.ways[model, target, outcome.status]
-        way.duration.observe(outcome.duration_s)
-        if (ending := outcome.ending) is _COMPLETE:
-            way.complete += 1
-        else:
-            way.endings[ending] = way.endings.get(ending, 0) + 1
-        if (tokens := outcome.tokens) is not UNCOUNTED:
-            way.tokens_in += tokens.input or 0
-            way.tokens_out += tokens.output or 0
-        if (endpoint := way.endpoint) is not None:
-            endpoint.stalls += outcome.stalls
-            if len(attempts) == 1:
-                endpoint.count(attempts[0])
-            else:
-                self._count_attempts(model, attempts, is_direct=is_direct)
-        if (outcome.status >= 400 or ending is not _COMPLETE) and outcome.has_failed:
-            self.errors[model, "" if target is None else target.provider_name, outcome.cause].value += 1
+    def _count(self, way: Way, outcomes: list[Outcome]) -> None:
+        """Count requests that took the same way."""
+        model, target, status = way
+        cell = self.ways[way]
+        cell.count(outcomes)
+        if cell.endpoint is not None:
+            lone = [outcome.attempts[0] for outcome in outcomes if len(outcome.attempts) == 1]
+            cell.endpoint.count(lone)
+            if len(lone) < len(outcomes):
+                for outcome in outcomes:
+                    if len(outcome.attempts) > 1:
+                        self._count_attempts(model, outcome.attempts)
+        provider = "" if target is None else target.provider_name
+        for outcome in outcomes:
+            if (outcome.ending is not _COMPLETE or status >= 400) and outcome.has_failed:
+                self.errors[model, provider, outcome.cause].value += 1
 
-    def _count_attempts(self, model: str, attempts: list[Attempt], *, is_direct: bool) -> None:
+    def _count_attempts(self, model: str, attempts: list[Attempt]) -> None:
         before: Attempt | None = None
         for attempt in attempts:
-            target = _nameless(attempt.target) if is_direct else attempt.target
-            self.endpoints[target].count(attempt)
+            self.endpoints[_nameless(attempt.target) if model is DIRECT else attempt.target].count([attempt])
             if before is not None and before.failure is not None and before.target != attempt.target:
                 self.failovers[model, before.target, attempt.target].value += 1
             before = attempt
@@ -214,6 +227,15 @@ class Metrics:
         if target is None:
             return WayCell(self.durations[model, ""], None)
         return WayCell(self.durations[model, target.provider_name], self.endpoints[target])
+
+
+def _way_of(outcome: Outcome) -> Way:
+    target = outcome.target
+    if (resolution := outcome.resolution) is None:
+        return UNKNOWN, target, outcome.status
+    if resolution.source is _DIRECT:
+        return DIRECT, target and _nameless(target), outcome.status
+    return outcome.model or UNKNOWN, target, outcome.status
 
 
 def _nameless(target: RoutingTarget) -> RoutingTarget:

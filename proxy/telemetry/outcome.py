@@ -103,7 +103,7 @@ class Outcome(Struct, eq=False):
         is_panic: whether every endpoint was known to be down, and one was tried all the same.
         status: of the answer; 0 if none was begun.
         body_bytes: bytes of the answer's body that went to the client.
-        usage: what the answer says of its tokens; None if there was none.
+        usage: watches what the answer says of its tokens; None if there was none, and once `tokens` were asked for.
         stalls: how often more than `STALL_S` went by between two pieces of the answer, whoever was the cause.
         ending: how it ended.
         failure: why the request failed, where its providers were the cause.
@@ -133,14 +133,8 @@ class Outcome(Struct, eq=False):
     code: str | None = None
     span: RequestSpan | None = None
     stream: Stream | None = None
-    _tokens: Tokens | None = None
+    _tokens: Tokens = UNCOUNTED
     _number: int = 0
-
-    def begin(self, target: RoutingTarget) -> Attempt:
-        """A new attempt, which begins now."""
-        attempt = Attempt(target)
-        self.attempts.append(attempt)
-        return attempt
 
     def fail(self, error: ProxyError) -> None:
         """Note that the client got an error of ours instead of an answer."""
@@ -184,8 +178,10 @@ class Outcome(Struct, eq=False):
     @property
     def tokens(self) -> Tokens:
         """What the answer says of its tokens; to be asked for once it is over."""
-        if self._tokens is None:
-            self._tokens = UNCOUNTED if self.usage is None else self.usage.tokens()
+        if self.usage is not None:
+            self._tokens = self.usage.tokens()
+            # Records are kept for a while; what the answer said is not.
+            self.usage = None
         return self._tokens
 
     @property

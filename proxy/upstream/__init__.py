@@ -8,10 +8,11 @@ from proxy.upstream.health import EndpointHealth, Health, HealthChange
 from proxy.upstream.origin import RequestTemplate
 from proxy.upstream.preflight import Preflight, Trial
 from proxy.upstream.probe import Prober
-from proxy.upstream.requests import Payload
+from proxy.upstream.requests import NOTHING, Payload
 
 __all__ = [
     "FORCED",
+    "NOTHING",
     "Answer",
     "ConcurrencyLimit",
     "EndpointHealth",

@@ -8,11 +8,13 @@ raised as it is.
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from math import inf
 from types import TracebackType
 from typing import Self
+
+from msgspec import Struct
 
 from proxy.config.settings import Concurrency, Provider, Timeouts
 from proxy.errors import Failure, Protocol, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
@@ -22,13 +24,13 @@ from proxy.upstream.broken import BrokenError, Phase, SilenceError
 from proxy.upstream.concurrency import ConcurrencyLimit
 from proxy.upstream.connection import Connection
 from proxy.upstream.origin import Origin, RequestTemplate
+from proxy.upstream.parser import AnswerParser
 from proxy.upstream.pool import BusyError, Pool
 from proxy.upstream.protocols import spoken_protocol
-from proxy.upstream.requests import Payload, Sink
+from proxy.upstream.requests import NOTHING, Payload, Sink
 from proxy.upstream.tls import tls_context
 from proxy.wire import Call, Head
 
-_NOTHING = Payload((), 0)
 _UNCONNECTED = frozenset({Phase.CONNECT, Phase.TLS})
 # Targets times kinds of requests that are in use at a time.
 _KINDS = 1024
@@ -39,7 +41,7 @@ TlsContexts = Mapping[str, ssl.SSLContext]
 """How each provider is talked to over TLS, by its name."""
 
 
-class Answer:
+class Answer(Struct, eq=False):
     """A provider's answer whose head is here and whose body is still coming.
 
     `close` must be called; it drops the connection unless the body was read to its end.
@@ -48,12 +50,9 @@ class Answer:
         message: its head, and what is here of its body and has not been taken.
     """
 
-    __slots__ = ("_connection", "_template", "message")
-
-    def __init__(self, connection: Connection, template: RequestTemplate) -> None:
-        self._connection = connection
-        self._template = template
-        self.message = connection.answer
+    _connection: Connection
+    _template: RequestTemplate
+    message: AnswerParser
 
     @property
     def timeouts(self) -> Timeouts:
@@ -217,47 +216,29 @@ class Upstream:
             if settings is not None
         )
 
-    def send(
-        self, template: RequestTemplate, head: Head, payload: Payload, until: float = inf, *, fresh: bool = False
-    ) -> Awaitable[Answer]:
-        """One attempt: send a request with the provider's own credential, wait for the head of the answer.
-
-        Args:
-            template: what `template` gave.
-            head: all of the client's header fields; what doesn't go to providers is left out.
-            payload: the body.
-            until: the time, by the event loop's clock, at which the head of the answer must be here at the latest.
-            fresh: whether to do it on a new connection.
-
-        Raises `UpstreamError` where the provider can't be reached or closes without an answer, and
-        `UpstreamTimeoutError` where it takes longer than its time limits allow.
-        """
-        return self._exchange(template, template.head(head, payload.length), payload, until, fresh)
-
-    def connect(
-        self, template: RequestTemplate, head: Head, until: float = inf, *, fresh: bool = False
-    ) -> Awaitable[Answer]:
-        """The same for a WebSocket, which is open if the answer `has_switched`."""
-        return self._exchange(template, template.handshake(head), _NOTHING, until, fresh, may_switch=True)
-
-    async def look_up(self, provider: str, call: Call, head: Head) -> Answer:
-        """A GET, for the proxy itself; raises what `send` does."""
-        if (origin := self._origins.get((provider, call.protocol))) is None:
-            raise UpstreamError("is not configured", provider=provider)
-        base_url = origin.provider.protocols[call.protocol].base_url
-        template = origin.template(call.url(base_url, ""), None)
-        return await self._exchange(template, template.lookup(head), _NOTHING, inf, False)  # noqa: FBT003
-
-    async def _exchange(
+    async def send(
         self,
         template: RequestTemplate,
         head: bytes,
         payload: Payload,
-        until: float,
-        fresh: bool,  # noqa: FBT001 - positional, for it is called with each request
+        until: float = inf,
+        fresh: bool = False,  # noqa: FBT001, FBT002 - positional, for it is called with each request
         *,
         may_switch: bool = False,
     ) -> Answer:
+        """One attempt: send a request, wait for the head of the answer.
+
+        Args:
+            template: what `template` gave.
+            head: the head that it made of the client's.
+            payload: the body.
+            until: the time, by the event loop's clock, at which the head of the answer must be here at the latest.
+            fresh: whether to do it on a new connection.
+            may_switch: whether it is a handshake: the WebSocket is open if the answer `has_switched`.
+
+        Raises `UpstreamError` where the provider can't be reached or closes without an answer, and
+        `UpstreamTimeoutError` where it takes longer than its time limits allow.
+        """
         pool, timeouts = template.origin.pool, template.timeouts
         try:
             if fresh or (connection := pool.take()) is None:
@@ -274,7 +255,15 @@ class Upstream:
                 raise
         except BrokenError as error:
             raise _upstream_error(template.origin.provider.name, error) from error
-        return Answer(connection, template)
+        return Answer(connection, template, connection.answer)
+
+    async def look_up(self, provider: str, call: Call, head: Head) -> Answer:
+        """A GET, for the proxy itself; raises what `send` does."""
+        if (origin := self._origins.get((provider, call.protocol))) is None:
+            raise UpstreamError("is not configured", provider=provider)
+        base_url = origin.provider.protocols[call.protocol].base_url
+        template = origin.template(call.url(base_url, ""), None)
+        return await self.send(template, template.lookup(head), NOTHING)
 
 
 async def _warm(origin: Origin, provider: str, protocol: Protocol, limit_s: float) -> None:

@@ -53,11 +53,6 @@ class Connection(asyncio.Protocol):
 
     # What the owner of an exchange asks for.
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the provider has not closed it, as far as is known."""
-        return self.transport is not None and not self.transport.is_closing()
-
     def must_end(self, until: float) -> None:
         """Whatever is waited for in this exchange has to be here by this time, by the event loop's clock."""
         self._deadline.until = until
@@ -87,7 +82,7 @@ class Connection(asyncio.Protocol):
             reason = "closed the connection before it was asked"
             raise BrokenError(reason, Phase.SEND, reused=self._exchanges > 1)
         self._limit_s = limit_s
-        body, length = payload
+        body, length = payload.data, payload.length
         if not isinstance(body, tuple):
             transport.write(head)
             self._is_sending = True
@@ -141,7 +136,7 @@ class Connection(asyncio.Protocol):
     def rest(self) -> bool:
         """Wait for the next exchange, if there can be one."""
         answer, transport = self.answer, self.transport
-        if not (answer.is_complete and answer.stays_open) or self._is_sending or self.error is not None:
+        if not answer.stays_open or self._is_sending or self.error is not None:
             return False
         if transport is None or transport.is_closing():
             return False

@@ -52,9 +52,8 @@ class RequestTemplate:
 
     def head(self, client: Head, length: int | None) -> bytes:
         """The head of a POST whose body has this many bytes; None sends it in chunks."""
-        framing = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
-        lines = client.lines_without(self._dropped)
-        return b"POST %b%b%b%b\r\n\r\n" % (self._start, lines, self._own_lines, framing)
+        framing = b"Transfer-Encoding: chunked\r\n\r\n" if length is None else b"Content-Length: %d\r\n\r\n" % length
+        return b"".join((b"POST ", self._start, client.lines_without(self._dropped), self._own_lines, framing))
 
     def lookup(self, client: Head) -> bytes:
         """The head of a GET."""

@@ -98,7 +98,7 @@ class Pool:
         """The connection that rested last, if one rests that can still be used."""
         while self._resting:
             connection, _ = self._resting.popitem()
-            if connection.is_open:
+            if (transport := connection.transport) is not None and not transport.is_closing():
                 self._busy.add(connection)
                 return connection
             connection.close()

@@ -1,7 +1,9 @@
 """What goes to a provider, and where comes what it answers."""
 
 from collections.abc import AsyncIterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 Buffer = bytes | bytearray | memoryview
 
@@ -10,7 +12,7 @@ Body = tuple[Buffer, ...] | AsyncIterator[bytes]
 """A request body: its pieces, or a stream of them that is read once."""
 
 
-class Payload(NamedTuple):
+class Payload(Struct, frozen=True):
     """A request body on its way to a provider.
 
     Attributes:
@@ -20,6 +22,10 @@ class Payload(NamedTuple):
 
     data: Body
     length: int | None
+
+
+NOTHING = Payload((), 0)
+"""No body."""
 
 
 class Sink(Protocol):

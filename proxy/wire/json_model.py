@@ -58,7 +58,14 @@ def find_model(body: Document) -> ModelInBody:
     """Find the model in a JSON body; raises `InvalidRequestError` that says what is wrong with it."""
     if not _decode(body).model:
         raise InvalidRequestError("The body names no model: add `model`.", param="model")
-    spans = _spans(body)
+    # From behind, since CPython searches in this direction three times as fast; for a single byte faster still, and an
+    # encoded image has no escape at all.
+    place = body.rfind(_KEY)
+    is_certain = place >= 0 > body.rfind(_KEY, 0, place) and (body.rfind(b"\\") < 0 or body.rfind(_ESCAPED_LETTER) < 0)
+    # The decoder found the key at the top level, and then this is the only place where it can be.
+    if is_certain and (plain := _PLAIN.match(body, place)):
+        return ModelInBody(_name_in(bytes(plain[1])), (plain.span(1),))
+    spans = (_value_span(body, place + len(_KEY)),) if is_certain else tuple(_top_level_spans(body))
     start, end = spans[-1]
     return ModelInBody(_name_in(bytes(body[start:end])), spans)
 
@@ -69,16 +76,13 @@ def splice_model(body: Document, found: ModelInBody, model_id: str) -> tuple[Doc
     No byte of the body is copied.
     """
     value = _value_of(model_id)
-    changed = [span for span in found.spans if body[span[0] : span[1]] != value]
-    if not changed:
-        return (body,)
-    pieces: list[bytes | memoryview] = []
+    pieces: list[Document | memoryview] = []
     position = 0
-    whole = memoryview(body)
-    for start, end in changed:
-        pieces += [whole[position:start], value]
-        position = end
-    return (*pieces, whole[position:])
+    for start, end in found.spans:
+        if body[start:end] != value:
+            pieces += [memoryview(body)[position:start], value]
+            position = end
+    return (*pieces, memoryview(body)[position:]) if pieces else (body,)
 
 
 # Clients name few models, and those again and again.
@@ -144,32 +148,23 @@ def _check_utf8(body: Document) -> None:
             raise InvalidRequestError(message) from error
 
 
-def _spans(body: Document) -> tuple[tuple[int, int], ...]:
-    """Where the top-level values of `model` stand in a valid document that has at least one."""
-    # From behind, since CPython searches in this direction three times as fast; for a single byte faster still, and an
-    # encoded image has no escape at all.
-    place = body.rfind(_KEY)
-    if place < 0 or body.rfind(_KEY, 0, place) >= 0 or (body.rfind(b"\\") >= 0 and body.rfind(_ESCAPED_LETTER) >= 0):
-        return tuple(_top_level_spans(body))
-    # The decoder found the key at the top level, and this is the only place where it can be.
-    if plain := _PLAIN.match(body, place):
-        return (plain.span(1),)
-    start = _end(_COLON, body, place + len(_KEY))
-    return ((start, _value_end(body, start)),)
-
-
 def _top_level_spans(body: Document) -> Iterator[tuple[int, int]]:
+    """Where the top-level values of `model` stand in a valid document that has at least one."""
     position = _end(_OBJECT, body, 0)
     while True:
         key_end = _end(_STRING, body, position)
-        start = _end(_COLON, body, key_end)
-        end = _value_end(body, start)
+        start, end = _value_span(body, key_end)
         if msgspec.json.decode(_SURROGATE.sub(rb"\\u0020", body[position:key_end])) == "model":
             yield start, end
         comma = _COMMA.match(body, end)
         if comma is None:
             return
         position = comma.end()
+
+
+def _value_span(body: Document, key_end: int) -> tuple[int, int]:
+    start = _end(_COLON, body, key_end)
+    return start, _value_end(body, start)
 
 
 def _value_end(body: Document, start: int) -> int:

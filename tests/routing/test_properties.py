@@ -116,6 +116,12 @@ class TableBesideDictionary(RuleBasedStateMachine):
         assert self.table.list_dynamic_routes() == [route for _, route in sorted(self.routes.items())]
         assert self.table.revision == self.accepted
 
+    @invariant()
+    def what_is_settled_would_be_resolved(self) -> None:
+        for model, settled in self.table.settled.items():
+            assert settled.strategy is RouteStrategy.PRIORITY
+            assert asyncio.run(self.table.resolve(model)) == settled
+
 
 TestTableBesideDictionary = TableBesideDictionary.TestCase
 TestTableBesideDictionary.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

@@ -8,7 +8,7 @@ from proxy.config import hash_token
 from proxy.errors import Failure
 from proxy.gateway import relay
 from proxy.routing import DynamicRoute, Resolution, RouteEndpoint, RouteSource, RoutingTarget
-from proxy.telemetry import Ending, Outcome, metrics
+from proxy.telemetry import Attempt, Ending, Outcome, metrics
 from proxy.telemetry.metrics import Metrics
 from tests.conftest import MakeProxy, MakeStraw, provider_section, url
 from tests.telemetry.conftest import ScrapeOf
@@ -212,10 +212,10 @@ def test_failovers_and_failures_are_counted_by_what_failed() -> None:
     counted = Metrics()
     outcome = Outcome("127.0.0.1", "POST", "/v1/chat/completions")
     outcome.model, outcome.resolution = "fast", Resolution(first, (second,), RouteSource.CONFIG, 1)
-    outcome.begin(first).fail(Failure.RATE_LIMITED, "answered 429", 429)
-    outcome.served_by = outcome.begin(second)
+    outcome.attempts = [Attempt(first), Attempt(second), Attempt(second)]
+    outcome.attempts[0].fail(Failure.RATE_LIMITED, "answered 429", 429)
+    outcome.served_by = outcome.attempts[1]
     outcome.served_by.head_arrived(200)
-    outcome.begin(second)
     outcome.status, outcome.ending, outcome.stalls = 200, Ending.COMPLETE, 2
 
     counted.add(outcome)
@@ -236,8 +236,9 @@ def test_no_label_grows_without_a_bound(monkeypatch: pytest.MonkeyPatch) -> None
         outcome = Outcome("127.0.0.1", "POST", "/v1/chat/completions")
         target = RoutingTarget("straw", f"id-{number}")
         outcome.model, outcome.resolution = f"model-{number}", Resolution(target, (), RouteSource.DYNAMIC, 1)
-        outcome.served_by = outcome.begin(target)
+        outcome.served_by = Attempt(target)
         outcome.served_by.head_arrived(200)
+        outcome.attempts.append(outcome.served_by)
         outcome.status, outcome.ending = 200, Ending.COMPLETE
         counted.add(outcome)
     counted.settle()
