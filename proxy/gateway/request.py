@@ -36,13 +36,13 @@ class Request(Struct, eq=False):
         method: as sent.
         path, query: of the target, still percent-encoded; the query without its question mark.
         head: the header fields.
+        content_length: as announced; None if the body is chunked, or there is none.
+        is_complete: whether all of the body has come. The body of a request for a WebSocket is what comes behind it.
         is_1_1: whether the client speaks HTTP/1.1, not 1.0.
         keep_alive: whether the client wants to use the connection again.
         upgrade: the protocol that it asks to switch to, in lower case; "" if none.
-        content_length: as announced; None if the body is chunked, or there is none.
         is_chunked: whether the body comes in chunks.
         awaits_invitation: whether the client waits to be told that its body is wanted.
-        is_complete: whether all of the body has come. The body of a request for a WebSocket is what comes behind it.
     """
 
     _flow: Flow
@@ -51,14 +51,14 @@ class Request(Struct, eq=False):
     path: str
     query: str
     head: Head
+    content_length: int | None = None
+    is_complete: bool = False
+    _pieces: list[bytes] = field(default_factory=list)
     is_1_1: bool = True
     keep_alive: bool = True
     upgrade: str = ""
-    content_length: int | None = None
     is_chunked: bool = False
     awaits_invitation: bool = False
-    is_complete: bool = False
-    _pieces: list[bytes] = field(default_factory=list)
     _buffered: int = 0
     _waiter: asyncio.Future[None] | None = None
     _broken: ProxyError | None = None
@@ -72,9 +72,9 @@ class Request(Struct, eq=False):
             self.path,
             self.query,
             self.head,
-            content_length=len(body),
-            is_complete=True,
-            _pieces=[body],
+            len(body),
+            True,  # noqa: FBT003 - so are all
+            [body],
         )
 
     @property
@@ -110,12 +110,15 @@ class Request(Struct, eq=False):
 
     def take(self) -> bytes:
         """All that is here of the body."""
-        pieces, self._pieces = self._pieces, []
-        if self._buffered > _BUFFER_BYTES:
-            # Also behind the end of the body: only who reads sees the client leave.
-            self._flow.resume_body()
-        self._buffered = 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        if self._buffered:
+            if self._buffered > _BUFFER_BYTES:
+                # Also behind the end of the body: only who reads sees the client leave.
+                self._flow.resume_body()
+            self._buffered = 0
+        return data
 
     async def _more(self, limit_s: float) -> None:
         if self.awaits_invitation:

@@ -171,10 +171,12 @@ class EndpointHealth:
         """An attempt ended well, whatever the provider answered."""
         self.in_flight -= 1
         breaker = self._breaker
+        if breaker.is_closed:
+            breaker.succeed(ticket)
+            return
         before = breaker.state
         breaker.succeed(ticket)
-        if breaker.state is not before:
-            self._tell(before, "it answers again")
+        self._tell(before, "it answers again")
 
     def fail(self, ticket: Ticket, failure: Failure, retry_after_s: float | None = None) -> None:
         """An attempt ended badly.

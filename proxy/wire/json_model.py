@@ -48,7 +48,6 @@ _SPACE = rb"[ \t\r\n]*+"
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SCALAR = re.compile(rb"[^ \t\r\n,}\]]++")
 _NESTING = re.compile(_STRING.pattern + rb"|[\[{]|[\]}]", re.DOTALL)
-_PLAIN = re.compile(rb'"model"[ \t\r\n]*+:[ \t\r\n]*+("[^"\\]*+")')
 _OBJECT = re.compile(_SPACE + rb"\{" + _SPACE)
 _COLON = re.compile(_SPACE + rb":" + _SPACE)
 _COMMA = re.compile(_SPACE + rb"," + _SPACE)
@@ -56,17 +55,21 @@ _COMMA = re.compile(_SPACE + rb"," + _SPACE)
 
 def find_model(body: Document) -> ModelInBody:
     """Find the model in a JSON body; raises `InvalidRequestError` that says what is wrong with it."""
-    if not _decode(body).model:
+    text, value = _decode(body)
+    if not value:
         raise InvalidRequestError("The body names no model: add `model`.", param="model")
     # From behind, since CPython searches in this direction three times as fast; for a single byte faster still, and an
     # encoded image has no escape at all.
-    place = body.rfind(_KEY)
-    is_certain = place >= 0 > body.rfind(_KEY, 0, place) and (body.rfind(b"\\") < 0 or body.rfind(_ESCAPED_LETTER) < 0)
-    # The decoder found the key at the top level, and then this is the only place where it can be.
-    if is_certain and (plain := _PLAIN.match(body, place)):
-        return ModelInBody(_name_in(bytes(plain[1])), (plain.span(1),))
-    spans = (_value_span(body, place + len(_KEY)),) if is_certain else tuple(_top_level_spans(body))
-    start, end = spans[-1]
+    place = text.rfind(_KEY)
+    if place < 0 or text.rfind(_KEY, 0, place) >= 0 or (text.rfind(b"\\") >= 0 and text.rfind(_ESCAPED_LETTER) >= 0):
+        spans = tuple(_top_level_spans(body))
+        start, end = spans[-1]
+    else:
+        # The decoder found the key at the top level, and this is the only place where it can be; between it and its
+        # value there is nothing that a value could begin with.
+        start = text.find(value, place + len(_KEY))
+        end = start + len(value)
+        spans = ((start, end),)
     return ModelInBody(_name_in(bytes(body[start:end])), spans)
 
 
@@ -106,18 +109,21 @@ def _value_of(model_id: str) -> bytes:
     return msgspec.json.encode(model_id)
 
 
-def _decode(body: Document) -> _Probe:
-    """What a body holds; raises `InvalidRequestError` unless it is a valid JSON object."""
+def _decode(body: Document) -> tuple[Document, bytes]:
+    """What a body says of its model, as it stands there, b"" if nothing; and the text, as long as it, that was decoded.
+
+    Raises `InvalidRequestError` unless it is a valid JSON object.
+    """
     if not body.isascii():
         _check_utf8(body)
     try:
-        return _probe.decode(body)
+        return body, bytes(_probe.decode(body).model)
     except (msgspec.DecodeError, RecursionError) as error:
         return _decode_surrogates(body, error)
 
 
-def _decode_surrogates(body: Document, error: Exception) -> _Probe:
-    """What a body holds that was refused with `error`, if that was for half a surrogate pair.
+def _decode_surrogates(body: Document, error: Exception) -> tuple[Document, bytes]:
+    """The same for a body that was refused with `error`, if that was for half a surrogate pair.
 
     JSON allows them (RFC 8259 §8.2), and JavaScript clients send them where they cut a text within an emoji. Whether
     all else is valid, a body with harmless escapes in their place tells.
@@ -153,18 +159,14 @@ def _top_level_spans(body: Document) -> Iterator[tuple[int, int]]:
     position = _end(_OBJECT, body, 0)
     while True:
         key_end = _end(_STRING, body, position)
-        start, end = _value_span(body, key_end)
+        start = _end(_COLON, body, key_end)
+        end = _value_end(body, start)
         if msgspec.json.decode(_SURROGATE.sub(rb"\\u0020", body[position:key_end])) == "model":
             yield start, end
         comma = _COMMA.match(body, end)
         if comma is None:
             return
         position = comma.end()
-
-
-def _value_span(body: Document, key_end: int) -> tuple[int, int]:
-    start = _end(_COLON, body, key_end)
-    return start, _value_end(body, start)
 
 
 def _value_end(body: Document, start: int) -> int:

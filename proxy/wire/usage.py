@@ -5,20 +5,20 @@ count that is cut in two between pieces is not seen.
 """
 
 import re
-from typing import NamedTuple
+
+from msgspec import Struct
 
 # Part of the names of all counts, of OpenAI's, Anthropic's and Gemini's APIs alike.
 _MARK = b"oken"
 _LONG_BYTES = 16 * 1024
 # Where counts stand together; a text may say it as well, so this is only where to look first.
 _PLACE = b'"usage'
-_COUNTS = re.compile(
-    rb'"(?:(prompt_tokens|input_tokens|promptTokenCount)|completion_tokens|output_tokens|candidatesTokenCount)"'
-    rb"\s*:\s*(\d{1,15})"
-)
+_NUMBER = rb'"\s*:\s*(\d{1,15})'
+_INPUT = re.compile(rb'"(?:prompt_tokens|input_tokens|promptTokenCount)' + _NUMBER)
+_OUTPUT = re.compile(rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)' + _NUMBER)
 
 
-class Tokens(NamedTuple):
+class Tokens(Struct, frozen=True):
     """Tokens of one request; None where the provider didn't say."""
 
     input: int | None
@@ -52,24 +52,14 @@ class UsageWatch:
             self._last = piece
 
     def tokens(self) -> Tokens:
-        """What was counted so far; of several counts the last is the one that holds."""
+        """What was counted so far; of several counts the last ones hold."""
         if self._last.rfind(_MARK) < 0:
             return UNCOUNTED
-        found_in, found_out = _counts(self._last)
-        if (found_in is None or found_out is None) and self._first is not self._last:
-            first_in, first_out = _counts(self._first)
-            found_in = first_in if found_in is None else found_in
-            found_out = first_out if found_out is None else found_out
-        return Tokens(found_in, found_out)
-
-
-def _counts(piece: bytes) -> tuple[int | None, int | None]:
-    """The last counts of input and output in a piece."""
-    counts = _COUNTS.findall(piece, max(piece.rfind(_PLACE), 0)) or _COUNTS.findall(piece)
-    found_in = found_out = None
-    for is_input, count in counts:
-        if is_input:
-            found_in = int(count)
-        else:
-            found_out = int(count)
-    return found_in, found_out
+        last, first = self._last, self._first
+        place = max(last.rfind(_PLACE), 0)
+        # Anthropic counts the input where the answer begins.
+        found_in = _INPUT.search(last, place) or _INPUT.search(last) or _INPUT.search(first)
+        found_out = _OUTPUT.search(last, place) or _OUTPUT.search(last) or _OUTPUT.search(first)
+        if found_in is None and found_out is None:
+            return UNCOUNTED
+        return Tokens(None if found_in is None else int(found_in[1]), None if found_out is None else int(found_out[1]))

@@ -18,7 +18,7 @@ from proxy.routing import (
 from proxy.routing.changes import Action, Cause
 
 PROVIDERS = {name: {"base_url": f"http://{name}/v1"} for name in ("alpha", "beta")}
-MODELS = {
+MODELS: dict[str, dict[str, object]] = {
     "fast": {"endpoints": [{"provider": "alpha", "model_id": "a"}, {"provider": "beta", "model_id": "b"}]},
     "spread": {
         "strategy": "load_balance",
