@@ -259,7 +259,7 @@ class ClientConnection(asyncio.Protocol):
     def _answer_rejection(self, error: InvalidRequestError) -> None:
         if self._transport is not None:
             _log.info("A client sent a request that can't be parsed: %s", error.message)
-            request = Request(self, "-", "POST", "/", "", Head(()))
+            request = Request(self, "-", "POST", "/", "", Head.of(()))
             Response(self._transport, self._all.outbox, request).error(error, None, f"req_{token_hex(12)}")
             self._linger()
 

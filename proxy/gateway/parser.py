@@ -13,7 +13,7 @@ import httptools
 from proxy.errors import InvalidRequestError
 from proxy.gateway.known_head import KnownHead
 from proxy.gateway.request import Flow, Request
-from proxy.wire import Field, Head
+from proxy.wire import HeadReader
 
 # One field of a head; the same for the request line, which holds the path.
 _FIELD_BYTES = 16 * 1024
@@ -62,7 +62,6 @@ class RequestParser:
 
     __slots__ = (
         "_client",
-        "_fields",
         "_flow",
         "_has_left_http",
         "_head_bytes",
@@ -70,8 +69,10 @@ class RequestParser:
         "_lessons",
         "_parser",
         "_piece_bytes",
+        "_reader",
         "_target",
         "incoming",
+        "on_header",
         "requests",
     )
 
@@ -79,7 +80,9 @@ class RequestParser:
         self._flow = flow
         self._client = client
         self._target = b""
-        self._fields: list[Field] = []
+        self._reader = HeadReader()
+        # The fields of the head, or of a trailer, which is dropped.
+        self.on_header = self._reader.add
         self._head_bytes = self._piece_bytes = 0
         self.incoming: Request | None = None
         self.requests: deque[Request] = deque()
@@ -113,7 +116,7 @@ class RequestParser:
         except httptools.HttpParserError as error:
             message = f"The request is not valid HTTP/1.1 ({type(error).__name__})."
             raise BadRequestError(message) from error
-        if (self._head_bytes > _HEAD_BYTES and (self._target or self.incoming)) or len(self._fields) > _FIELDS:
+        if (self._head_bytes > _HEAD_BYTES and (self._target or self.incoming)) or len(self._reader.names) > _FIELDS:
             raise _too_large()
         if is_between and self._lessons and len(self.requests) == known + 1:
             self._lessons -= 1
@@ -128,26 +131,22 @@ class RequestParser:
             self._head_bytes = self._piece_bytes
         self._target += target
 
-    def on_header(self, name: bytes, value: bytes | None) -> None:
-        """A field of the head, or of the trailer, which is dropped."""
-        self._fields.append((name.lower(), name, value or b""))
-
     def on_headers_complete(self) -> None:
         """The head is whole."""
         raw_target, self._target = self._target, b""
-        # What else comes as a field belongs to the trailer.
-        fields, self._fields = self._fields, []
+        reader = self._reader
         if self.incoming is not None:
             # The head that has the body of a request to upgrade read: see `_leave_http`.
+            reader.clear()
             return
-        if len(fields) > _FIELDS or (self._head_bytes > _FIELD_BYTES and _is_too_large(raw_target, fields)):
+        if len(reader.names) > _FIELDS or (self._head_bytes > _FIELD_BYTES and _is_too_large(raw_target, reader)):
             raise _too_large()
         parser, version = self._parser, self._parser.get_http_version()
         if version not in {"1.1", "1.0"}:
             raise BadRequestError("The request's HTTP version is not 1.1 or 1.0.")
         method = parser.get_method().decode()
         path, _, query = _origin_form(method, raw_target.decode("utf-8", "surrogateescape")).partition("?")
-        request = Request(self._flow, self._client, method, path, query, Head(fields))
+        request = Request(self._flow, self._client, method, path, query, reader.take())
         request.is_1_1 = version == "1.1"
         # In HTTP/1.0 it takes the word of both sides (RFC 9112 §9.3), and nobody who speaks it misses it.
         request.keep_alive = request.is_1_1 and parser.should_keep_alive()
@@ -168,8 +167,8 @@ class RequestParser:
 
     def on_message_complete(self) -> None:
         """The request is whole; the fields of its trailer, if any, are dropped."""
-        if self._fields:
-            self._fields = []
+        if self._reader.names:
+            self._reader.clear()
         if (request := self.incoming) is None:
             return
         # llhttp takes all behind the head of a request to upgrade for the other protocol's.
@@ -229,8 +228,9 @@ def _take_framing(request: Request) -> None:
         request.awaits_invitation = request.is_1_1 and values[b"expect"].strip().lower() == b"100-continue"
 
 
-def _is_too_large(target: bytes, fields: list[Field]) -> bool:
-    return len(target) > _FIELD_BYTES or any(len(name) + len(value) > _FIELD_BYTES for _, name, value in fields)
+def _is_too_large(target: bytes, reader: HeadReader) -> bool:
+    sizes = (len(name) + len(value) for name, value in zip(reader.names, reader.in_order, strict=True))
+    return len(target) > _FIELD_BYTES or any(size > _FIELD_BYTES for size in sizes)
 
 
 def _too_large() -> HeadTooLargeError:

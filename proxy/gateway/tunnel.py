@@ -127,7 +127,7 @@ class _FromProvider:
 
 def _without_credential(head: Head) -> Head:
     """The head of a handshake without the client's key among the subprotocols that it offers."""
-    return Head(
+    return Head.of(
         [
             (plain, name, _other_subprotocols(value) if plain == b"sec-websocket-protocol" else value)
             for plain, name, value in head.fields

@@ -35,7 +35,7 @@ class AttemptSpan:
 
     def head(self, client: Head) -> Head:
         """The client's head, in which this span takes the place of the client's own."""
-        return Head([*(field for field in client.fields if field[0] not in _TRACE), *self._fields])
+        return Head.of([*(field for field in client.fields if field[0] not in _TRACE), *self._fields])
 
 
 class RequestSpan:

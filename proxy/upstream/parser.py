@@ -6,12 +6,12 @@ whoever reads it differently would take one answer's bytes for another's.
 
 import httptools
 
-from proxy.wire import Field, Head
+from proxy.wire import Head, HeadReader
 
 _HEAD_BYTES = 64 * 1024
 _HEAD_FIELDS = 256
 _BODILESS = frozenset({204, 304})
-_NO_HEAD = Head(())
+_NO_HEAD = Head.of(())
 _LONG_HEAD = f"sent a head of more than {_HEAD_BYTES} bytes"
 _UNSAFE = "framed its answer in a way that is not safe to read"
 
@@ -45,15 +45,16 @@ class AnswerParser:
     __slots__ = (
         "_asked_to_switch",
         "_ends_with_connection",
-        "_fields",
         "_is_interim",
         "_parser",
+        "_reader",
         "has_head",
         "has_switched",
         "head",
         "is_complete",
         "length",
         "on_body",
+        "on_header",
         "pieces",
         "reason",
         "received",
@@ -66,7 +67,9 @@ class AnswerParser:
         self.head = _NO_HEAD
         self.length: int | None = None
         self.has_switched = False
-        self._fields: list[Field] = []
+        self._reader = HeadReader()
+        # The fields of the head, or of a trailer, which is dropped.
+        self.on_header = self._reader.add
         self._is_interim = False
         self._ends_with_connection = False
         self.pieces: list[bytes] = []
@@ -109,8 +112,8 @@ class AnswerParser:
         except httptools.HttpParserError as error:
             self.stays_open = False
             raise InvalidAnswerError("sent an answer that is not valid HTTP") from error
-        if not self.has_head and self.received > _HEAD_BYTES:
-            raise InvalidAnswerError(_LONG_HEAD)
+        if self.received > _HEAD_BYTES or self._reader.names:
+            self._bound()
 
     def end(self) -> bool:
         """Take the end of the connection; returns whether that completes the answer."""
@@ -124,6 +127,13 @@ class AnswerParser:
         self.pieces.clear()
         return data
 
+    def _bound(self) -> None:
+        """Refuse a head without end, and drop the trailer, which may have none either."""
+        if self.has_head:
+            self._reader.clear()
+        elif self.received > _HEAD_BYTES:
+            raise InvalidAnswerError(_LONG_HEAD)
+
     # What llhttp calls.
 
     def on_message_begin(self) -> None:
@@ -135,23 +145,19 @@ class AnswerParser:
         """The reason phrase, or a part of it."""
         self.reason += status
 
-    def on_header(self, name: bytes, value: bytes | None) -> None:
-        """A field of the head, or of the trailer, which is dropped."""
-        self._fields.append((name.lower(), name, value or b""))
-
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        status = self._parser.get_status_code()
-        if len(self._fields) > _HEAD_FIELDS:
+        status, reader = self._parser.get_status_code(), self._reader
+        if len(reader.names) > _HEAD_FIELDS:
             raise InvalidAnswerError(f"sent a head of more than {_HEAD_FIELDS} fields")
         # What came holds some of the body as well, so only a long one needs to be measured.
-        if self.received > _HEAD_BYTES and sum(len(name) + len(value) for name, _, value in self._fields) > _HEAD_BYTES:
+        if self.received > _HEAD_BYTES and sum(map(len, reader.names + reader.in_order)) > _HEAD_BYTES:
             raise InvalidAnswerError(_LONG_HEAD)
         if status < 200 and status != 101:
             self._is_interim = True
+            reader.clear()
             return
-        # What else comes as a field belongs to the trailer.
-        self.head, self._fields = Head(self._fields), []
+        self.head = reader.take()
         if status != 101:
             self._take_framing(status)
         elif self._asked_to_switch:
@@ -163,8 +169,6 @@ class AnswerParser:
 
     def on_message_complete(self) -> None:
         """The answer is whole, or it was an interim one (RFC 9110 §15.2), of which nothing is kept."""
-        if self._fields:
-            self._fields = []
         if self._is_interim:
             self._is_interim = False
             self.reason = b""
@@ -174,8 +178,9 @@ class AnswerParser:
 
     def _take_framing(self, status: int) -> None:
         """How the body ends; raises `InvalidAnswerError` where that is in doubt."""
-        length = self.head.values.get(b"content-length")
-        coding = self.head.values.get(b"transfer-encoding")
+        values = self.head.values
+        length = values.get(b"content-length")
+        coding = values.get(b"transfer-encoding")
         self.length = None
         self._ends_with_connection = False
         if coding is not None:

@@ -14,7 +14,7 @@ from proxy.upstream.client import Answer, Upstream
 from proxy.upstream.requests import Payload
 from proxy.wire import Call, Head, ModelPlace
 
-OWN_HEAD = Head(
+OWN_HEAD = Head.of(
     [
         (b"accept", b"Accept", b"application/json"),
         (b"content-type", b"Content-Type", b"application/json"),

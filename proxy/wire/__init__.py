@@ -10,6 +10,7 @@ from proxy.wire.headers import (
     NOT_RETURNED,
     Field,
     Head,
+    HeadReader,
 )
 from proxy.wire.json_model import Document, ModelInBody, find_model, splice_model
 from proxy.wire.model_name import check_model_name
@@ -30,6 +31,7 @@ __all__ = [
     "Document",
     "Field",
     "Head",
+    "HeadReader",
     "ModelInBody",
     "ModelPlace",
     "MultipartModel",

@@ -32,28 +32,83 @@ NOT_RETURNED = _HOP_BY_HOP | {b"proxy-authenticate", b"proxy-authentication-info
 
 # What `Connection` says in nearly every message, of fields that are dropped anyway.
 _USUAL_OPTIONS = frozenset({b"keep-alive", b"Keep-Alive", b"close"})
+# More than this is not kept of the names of a peer's last head, so that a connection keeps little.
+_KEPT_BYTES = 4096
+
+
+class FieldNames:
+    """The names of a head's fields, and all that follows from them whatever the values are.
+
+    Args:
+        names: in order, as they stood on the wire.
+
+    Attributes:
+        names: the same.
+        plain: in lower case.
+        repeated: those that came more than once, in lower case, and the places of each.
+    """
+
+    __slots__ = ("_dropped", "_form", "names", "plain", "repeated")
+
+    def __init__(self, names: Sequence[bytes]) -> None:
+        self.names = names
+        self.plain = [name.lower() for name in names]
+        self.repeated: dict[bytes, list[int]] = {}
+        if len(set(self.plain)) < len(names):
+            for place, plain in enumerate(self.plain):
+                self.repeated.setdefault(plain, []).append(place)
+            self.repeated = {plain: places for plain, places in self.repeated.items() if len(places) > 1}
+        self._dropped: frozenset[bytes] | None = None
+        self._form = b""
+
+    def form_without(self, dropped: frozenset[bytes]) -> bytes:
+        """The lines of a head as a format for all of its values, of which those of the `dropped` names give nothing."""
+        if self._dropped is not dropped:
+            self._dropped = dropped
+            self._form = b"".join(
+                [
+                    # Some servers read an underscore as a hyphen; such a double must not bring a dropped field back.
+                    b"%.0b"
+                    if plain in dropped or plain.replace(b"_", b"-") in dropped
+                    else name.replace(b"%", b"%%") + b": %b\r\n"
+                    for plain, name in zip(self.plain, self.names, strict=True)
+                ]
+            )
+        return self._form
 
 
 class Head:
     """The header fields of one message.
 
     Args:
-        fields: in order, free of control characters (the parsers refuse them).
+        names: of the fields.
+        in_order: their values, free of control characters (the parsers refuse them).
 
     Attributes:
-        fields: the same.
         values: by lower-case name; of several fields of one name, combined (RFC 9110 §5.3).
     """
 
-    __slots__ = ("_lines", "_lines_without", "fields", "values")
+    __slots__ = ("_in_order", "_lines", "_lines_without", "_names", "values")
 
-    def __init__(self, fields: Sequence[Field]) -> None:
-        self.fields = fields
-        self.values = {plain: value for plain, _, value in fields}
-        if len(self.values) < len(fields):
-            self.values = _combined(fields)
+    def __init__(self, names: FieldNames, in_order: Sequence[bytes]) -> None:
+        self._names = names
+        self._in_order = in_order
+        self.values = dict(zip(names.plain, in_order))  # noqa: B905 - of one length, and to check it takes its time
+        if names.repeated:
+            for plain, places in names.repeated.items():
+                self.values[plain] = b", ".join([in_order[place] for place in places])
         self._lines_without: frozenset[bytes] | None = None
         self._lines = b""
+
+    @classmethod
+    def of(cls, fields: Sequence[Field]) -> "Head":
+        """The head that has these fields, in order."""
+        return cls(FieldNames([name for _, name, _ in fields]), [value for _, _, value in fields])
+
+    @property
+    def fields(self) -> list[Field]:
+        """All of them, in order."""
+        return list(zip(self._names.plain, self._names.names, self._in_order, strict=True))
 
     def text(self, name: bytes) -> str:
         """A value as text, "" if there is none. Its bytes may be any; ISO-8859-1 has a character for each."""
@@ -70,20 +125,43 @@ class Head:
             self._lines_without = dropped
             if (options := self.values.get(b"connection")) and options not in _USUAL_OPTIONS:
                 dropped = dropped.union(option.strip().lower() for option in options.split(b","))
-            self._lines = b"".join(
-                [
-                    b"%b: %b\r\n" % (name, value)
-                    for plain, name, value in self.fields
-                    # Some servers read an underscore as a hyphen; such a double must not bring a dropped field back.
-                    # (With `in` CPython would first try the bytes as a number, and fail, at several times the cost.)
-                    if plain not in dropped and (plain.rfind(b"_") < 0 or plain.replace(b"_", b"-") not in dropped)
-                ]
-            )
+            self._lines = self._names.form_without(dropped) % tuple(self._in_order)
         return self._lines
 
 
-def _combined(fields: Sequence[Field]) -> dict[bytes, bytes]:
-    together: dict[bytes, list[bytes]] = {}
-    for plain, _, value in fields:
-        together.setdefault(plain, []).append(value)
-    return {plain: b", ".join(values) for plain, values in together.items()}
+class HeadReader:
+    """Makes heads of the fields that llhttp reports, one head after the other from the same peer.
+
+    A peer's heads mostly differ in their values alone, so what follows from the names of one is kept for the next: a
+    field then costs hardly more than to report it.
+
+    Attributes:
+        names, in_order: what was reported of the head, or the trailer, under way.
+    """
+
+    __slots__ = ("_last", "in_order", "names")
+
+    def __init__(self) -> None:
+        self.names: list[bytes] = []
+        self.in_order: list[bytes] = []
+        self._last = FieldNames(())
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """Take a field."""
+        self.names.append(name)
+        self.in_order.append(value)
+
+    def take(self) -> Head:
+        """The head that was reported since the last one."""
+        names, last = self.names, self._last
+        if names != last.names:
+            last = FieldNames(names)
+            if sum(map(len, names)) <= _KEPT_BYTES:
+                self._last = last
+        head = Head(last, self.in_order)
+        self.names, self.in_order = [], []
+        return head
+
+    def clear(self) -> None:
+        """Drop what was reported."""
+        self.names, self.in_order = [], []

@@ -397,7 +397,7 @@ def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_traceparents(value: str, is_read: bool) -> None:
     """As W3C Trace Context has them; what isn't one begins a new trace."""
-    span = RequestSpan(Head([(b"traceparent", b"Traceparent", value.encode())]), 1.0)
+    span = RequestSpan(Head.of([(b"traceparent", b"Traceparent", value.encode())]), 1.0)
 
     assert (span.trace_id == int(TRACE, 16)) == is_read
     assert span.parent_id == (int(PARENT, 16) if is_read else 0)
@@ -406,7 +406,7 @@ def test_traceparents(value: str, is_read: bool) -> None:
 
 def test_a_share_is_sampled() -> None:
     """About as many as `sample` says."""
-    spans = [RequestSpan(Head([]), 0.25) for _ in range(4000)]
+    spans = [RequestSpan(Head.of([]), 0.25) for _ in range(4000)]
 
     assert 800 < sum(span.is_sampled for span in spans) < 1200
 

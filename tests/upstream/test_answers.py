@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
@@ -15,11 +16,16 @@ from hypothesis import strategies as st
 
 from proxy.app import Proxy
 from proxy.upstream.parser import AnswerParser, InvalidAnswerError
+from proxy.wire import NOT_RETURNED
 from tests.conftest import MakeProxy, url
 
 DATA = Path(__file__).parent.parent / "data" / "answers"
 VECTORS = [json.loads(line) for line in (DATA / "vectors.jsonl").read_text().splitlines()]
 ASK = {"model": "up:m", "messages": []}
+Written = tuple[bytes, bytes, bytes]
+"""A field as it is sent: a name, what stands behind the colon, a value."""
+Answer = tuple[list[Written], list[list[Written]], list[Written], bytes, bool]
+"""The fields of an answer, those of the interim ones before it, of its trailer, its body, and whether it is chunked."""
 TAIL = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned"
 
 
@@ -143,6 +149,74 @@ def test_any_split(data: st.DataObject, status: int, body: bytes, framing: str) 
     assert got[3:] == (body, True)
 
 
+TOKENS = st.text("!#$%&'*+-.^_`|~09AZaz", min_size=1, max_size=6).map(str.encode)
+NAMES = TOKENS | st.sampled_from([b"Set-Cookie", b"set-cookie", b"x_a", b"X-A", b"%b", b"%.0b"])
+# What llhttp leaves out before a value is no part of it; what stands behind it stays.
+VALUES = st.binary(max_size=8).filter(lambda value: not re.search(rb"^[ \t]|[^\t -~\x80-\xff]", value))
+FIELDS = st.lists(st.tuples(NAMES, st.sampled_from([b"", b" ", b"\t "]), VALUES), max_size=6)
+ANSWERS = st.tuples(FIELDS, st.lists(FIELDS, max_size=2), FIELDS, st.binary(max_size=20), st.booleans())
+
+
+@given(st.lists(ANSWERS, min_size=1, max_size=3), st.booleans(), st.data())
+def test_heads_on_one_connection(answers: list[Answer], alike: bool, data: st.DataObject) -> None:
+    """However they are cut, with interim heads before them and trailers behind, each gives its own fields alone."""
+    parser = AnswerParser()
+    for fields, interims, trailer, body, is_chunked in answers + answers[-1:] * alike:
+        raw = b"".join(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % written(interim) for interim in interims)
+        framing = (
+            (b"Transfer-Encoding", b" ", b"chunked") if is_chunked else (b"Content-Length", b" ", b"%d" % len(body))
+        )
+        at = data.draw(st.integers(0, len(fields)))
+        own = [*fields[:at], framing, *fields[at:]]
+        raw += b"HTTP/1.1 200 OK\r\n%b\r\n" % written(own)
+        if is_chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            raw += b"%b0\r\n%b\r\n" % (chunk, written(trailer))
+        else:
+            raw += body
+        cuts = sorted(data.draw(st.sets(st.integers(1, len(raw) - 1), max_size=6)))
+        parser.begin()
+        got = b""
+        for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True):
+            parser.feed(raw[start:end])
+            got += parser.take()
+        head = parser.head
+
+        assert parser.is_complete
+        assert got == body
+        assert head.fields == [(name.lower(), name, value) for name, _, value in own]
+        assert head.values == {
+            name.lower(): b", ".join(value for other, _, value in own if other.lower() == name.lower())
+            for name, _, _ in own
+        }
+        kept = [(name, b" ", value) for name, _, value in own if name.lower() not in NOT_RETURNED]
+        assert head.lines_without(NOT_RETURNED) == written(kept)
+
+
+def written(fields: list[Written]) -> bytes:
+    return b"".join(name + b":" + space + value + b"\r\n" for name, space, value in fields)
+
+
+def test_nothing_is_kept_of_a_trailer_without_end() -> None:
+    """It comes as long as the provider likes, and takes no room."""
+    parser = AnswerParser()
+    parser.begin()
+    parser.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    piece = b"X-Trailer: %b\r\n" % (b"x" * 1000) * 60
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            parser.feed(piece)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 10 * len(piece)
+    parser.feed(b"\r\n")
+    assert parser.is_complete
+    assert parser.head.fields == [(b"transfer-encoding", b"Transfer-Encoding", b"chunked")]
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -161,6 +235,16 @@ def test_any_split(data: st.DataObject, status: int, body: bytes, framing: str) 
         b"HTTP/1.1 200 OK\nContent-Length: 1\n\nx",
         b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX:\r\n b\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: a\nY: b\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: a\rY: b\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: a\x7f\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n: a\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX\xff: a\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX Y: a\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 300 + b"\r\n",

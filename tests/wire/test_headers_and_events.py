@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import Protocol, UpstreamError
-from proxy.wire import BOUNDARY_BYTES, NOT_FORWARDED, NOT_RETURNED, Head, ends_event, error_event
+from proxy.wire import BOUNDARY_BYTES, NOT_FORWARDED, NOT_RETURNED, Field, Head, HeadReader, ends_event, error_event
 
 RAW_NAMES = st.sampled_from(
     [b"X-A", b"x-a", b"Connection", b"TE", b"Cookie", b"X-Named", b"Content-Type", b"Set-Cookie"]
@@ -16,7 +16,7 @@ PAIRS = st.lists(st.tuples(RAW_NAMES, st.sampled_from([b"x-named", b"1", b"X-A ,
 
 
 def head(*pairs: tuple[bytes, bytes]) -> Head:
-    return Head([(name.lower(), name, value) for name, value in pairs])
+    return Head.of([(name.lower(), name, value) for name, value in pairs])
 
 
 @given(PAIRS)
@@ -27,6 +27,52 @@ def test_what_passes_keeps_its_order_and_bytes(raw: list[tuple[bytes, bytes]]) -
         rest = iter(raw)
         assert all(pair in rest for pair in kept)
         assert not {name.lower() for name, _ in kept} & {b"connection", b"te"}
+
+
+NAMES = st.sampled_from(
+    [
+        b"X-A",
+        b"x-a",
+        b"x_a",
+        b"%b",
+        b"X-100%",
+        b"Content-Length",
+        b"content_length",
+        b"Set-Cookie",
+        b"Connection",
+        b"Te",
+    ]
+)
+VALUES = st.sampled_from([b"", b"1", b"%d %%", b"x-a", b"keep-alive", b"close, %b", b" \xff\t"])
+FIELDS = st.lists(st.tuples(NAMES, VALUES), max_size=6)
+DROPPED = st.sampled_from([NOT_FORWARDED, NOT_RETURNED, frozenset({b"x-a", b"%b"}), frozenset({b"set-cookie"})])
+
+
+@given(st.lists(st.tuples(FIELDS, DROPPED), max_size=6), st.data())
+def test_a_head_is_read_alike_whatever_came_before_it(
+    heads: list[tuple[list[tuple[bytes, bytes]], frozenset[bytes]]], data: st.DataObject
+) -> None:
+    """Behind heads of the same names or of others, each gives what it says, field by field."""
+    reader = HeadReader()
+    for pairs, dropped in heads:
+        # The same names again, with other values.
+        for values in (data.draw(st.permutations([value for _, value in pairs])), [value for _, value in pairs]):
+            fields = [(name.lower(), name, value) for (name, _), value in zip(pairs, values, strict=True)]
+            for _, name, value in fields:
+                reader.add(name, value)
+            read = reader.take()
+
+            assert read.fields == fields
+            assert read.values == {name: b", ".join(v for n, _, v in fields if n == name) for name, _, _ in fields}
+            assert read.lines_without(dropped) == Head.of(fields).lines_without(dropped) == lines(fields, dropped)
+
+
+def lines(fields: list[Field], dropped: frozenset[bytes]) -> bytes:
+    """What is left of a head, one field after the other."""
+    options = [value.split(b",") for name, _, value in fields if name == b"connection"]
+    gone = dropped | {option.strip().lower() for each in options for option in each}
+    left = [(name, value) for plain, name, value in fields if not {plain, plain.replace(b"_", b"-")} & gone]
+    return b"".join(name + b": " + value + b"\r\n" for name, value in left)
 
 
 def test_connection_names_more_fields() -> None:
