@@ -21,6 +21,7 @@ from proxy.wire import (
     ends_event,
     error_event,
     has_plain_events,
+    tokens_in,
 )
 
 _PING = b": ping\n\n"
@@ -60,7 +61,7 @@ async def relay(
         body = reply.take()
         response.whole(message.status, message.reason, lines, body)
         outcome.body_bytes = len(body)
-        outcome.usage = UsageWatch(body)
+        outcome.tokens = tokens_in(body)
         outcome.ending = _COMPLETE
         return
     first = reply.take()

@@ -103,7 +103,8 @@ class Outcome(Struct, eq=False):
         is_panic: whether every endpoint was known to be down, and one was tried all the same.
         status: of the answer; 0 if none was begun.
         body_bytes: bytes of the answer's body that went to the client.
-        usage: watches what the answer says of its tokens; None if there was none, and once `tokens` were asked for.
+        usage: watches what the answer says of its tokens while it goes by; None if there is none.
+        tokens: what it said, once it is over.
         stalls: how often more than `STALL_S` went by between two pieces of the answer, whoever was the cause.
         ending: how it ended.
         failure: why the request failed, where its providers were the cause.
@@ -133,7 +134,7 @@ class Outcome(Struct, eq=False):
     code: str | None = None
     span: RequestSpan | None = None
     stream: Stream | None = None
-    _tokens: Tokens = UNCOUNTED
+    tokens: Tokens = UNCOUNTED
     _number: int = 0
 
     def fail(self, error: ProxyError) -> None:
@@ -144,6 +145,10 @@ class Outcome(Struct, eq=False):
 
     def end(self) -> None:
         """Note that it is over, and so is each of its attempts."""
+        if self.usage is not None:
+            self.tokens = self.usage.tokens()
+            # Records are kept for a while; what the answer said is not.
+            self.usage = None
         now = _now()
         self.duration_s = now - self.started
         for attempt in self.attempts:
@@ -174,15 +179,6 @@ class Outcome(Struct, eq=False):
     def cause(self) -> str:
         """Why it failed, in one of few words; only if it did."""
         return self.failure or self.code or Failure.CUT
-
-    @property
-    def tokens(self) -> Tokens:
-        """What the answer says of its tokens; to be asked for once it is over."""
-        if self.usage is not None:
-            self._tokens = self.usage.tokens()
-            # Records are kept for a while; what the answer said is not.
-            self.usage = None
-        return self._tokens
 
     @property
     def id(self) -> str:

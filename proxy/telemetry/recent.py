@@ -9,7 +9,8 @@ import msgspec
 
 from proxy.telemetry.outcome import Outcome
 
-KEPT = 1000
+# So few that they stay in the processor's cache, or the next request would have to fetch what it writes over.
+KEPT = 250
 _MINUTE_S = 60.0
 _now = time.monotonic
 

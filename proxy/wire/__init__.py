@@ -17,7 +17,7 @@ from proxy.wire.model_name import check_model_name
 from proxy.wire.multipart import MultipartModel, boundary_of
 from proxy.wire.refusal import FAILURE_OF_STATUS, asked_pause_s, says_prompt_too_long
 from proxy.wire.sse import BOUNDARY_BYTES, ends_event, error_event, has_plain_events
-from proxy.wire.usage import UNCOUNTED, Tokens, UsageWatch
+from proxy.wire.usage import UNCOUNTED, Tokens, UsageWatch, tokens_in
 
 __all__ = [
     "BOUNDARY_BYTES",
@@ -51,4 +51,5 @@ __all__ = [
     "parse_call",
     "says_prompt_too_long",
     "splice_model",
+    "tokens_in",
 ]

@@ -13,9 +13,11 @@ _MARK = b"oken"
 _LONG_BYTES = 16 * 1024
 # Where counts stand together; a text may say it as well, so this is only where to look first.
 _PLACE = b'"usage'
-_NUMBER = rb'"\s*:\s*(\d{1,15})'
-_INPUT = re.compile(rb'"(?:prompt_tokens|input_tokens|promptTokenCount)' + _NUMBER)
-_OUTPUT = re.compile(rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)' + _NUMBER)
+_INPUT = rb'"(?:prompt_tokens|input_tokens|promptTokenCount)"\s*:\s*(\d{1,15})'
+_OUTPUT = rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)"\s*:\s*(\d{1,15})'
+# In this order in every API; between them there may be details of the input.
+_BOTH = re.compile(_INPUT + rb".{0,300}?" + _OUTPUT, re.DOTALL)
+_EITHER = (re.compile(_INPUT), re.compile(_OUTPUT))
 
 
 class Tokens(Struct, frozen=True):
@@ -29,17 +31,23 @@ UNCOUNTED = Tokens(None, None)
 """An answer that says nothing of its tokens."""
 
 
-class UsageWatch:
-    """Watches the pieces of one answer go by.
+def tokens_in(answer: bytes) -> Tokens:
+    """What a whole answer says of its tokens."""
+    if len(answer) > _LONG_BYTES:
+        answer = answer[-_LONG_BYTES:]
+    place = answer.rfind(_PLACE)
+    if place >= 0 and (both := _BOTH.search(answer, place)) is not None:
+        return Tokens(int(both[1]), int(both[2]))
+    return _tokens_in(answer, answer)
 
-    Args:
-        whole: the answer, where it doesn't come in pieces.
-    """
+
+class UsageWatch:
+    """Watches the pieces of one answer go by."""
 
     __slots__ = ("_first", "_last")
 
-    def __init__(self, whole: bytes = b"") -> None:
-        self._first = self._last = whole if len(whole) <= _LONG_BYTES else whole[-_LONG_BYTES:]
+    def __init__(self) -> None:
+        self._first = self._last = b""
 
     def feed(self, piece: bytes) -> None:
         """Look at the next piece. Anthropic counts the input in the first event, and everybody all in the last."""
@@ -53,13 +61,14 @@ class UsageWatch:
 
     def tokens(self) -> Tokens:
         """What was counted so far; of several counts the last ones hold."""
-        if self._last.rfind(_MARK) < 0:
-            return UNCOUNTED
-        last, first = self._last, self._first
-        place = max(last.rfind(_PLACE), 0)
-        # Anthropic counts the input where the answer begins.
-        found_in = _INPUT.search(last, place) or _INPUT.search(last) or _INPUT.search(first)
-        found_out = _OUTPUT.search(last, place) or _OUTPUT.search(last) or _OUTPUT.search(first)
-        if found_in is None and found_out is None:
-            return UNCOUNTED
-        return Tokens(None if found_in is None else int(found_in[1]), None if found_out is None else int(found_out[1]))
+        return _tokens_in(self._last, self._first)
+
+
+def _tokens_in(last: bytes, first: bytes) -> Tokens:
+    """The last counts, or those in the first piece, where Anthropic counts the input."""
+    if last.rfind(_MARK) < 0:
+        return UNCOUNTED
+    place = max(last.rfind(_PLACE), 0)
+    found = [count.search(last, place) or count.search(last) or count.search(first) for count in _EITHER]
+    counts = [None if each is None else int(each[1]) for each in found]
+    return UNCOUNTED if counts == [None, None] else Tokens(*counts)
