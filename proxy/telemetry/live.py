@@ -1,7 +1,7 @@
 """What goes on now: for each route and endpoint with traffic, how much there was since the last look.
 
 Counts are exact: they are how much the metrics' cells have grown. Times to first byte are those of the requests that
-are kept (`recent.py`), so of the latest 250 at most. A request counts once it is over.
+are kept (`recent.py`), so of the latest thousand at most. A request counts once it is over.
 """
 
 import asyncio

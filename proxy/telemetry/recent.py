@@ -9,8 +9,7 @@ import msgspec
 
 from proxy.telemetry.outcome import Outcome
 
-# So few that they stay in the processor's cache, or the next request would have to fetch what it writes over.
-KEPT = 250
+KEPT = 1000
 _MINUTE_S = 60.0
 _now = time.monotonic
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from proxy.admin.keys import TELEMETRY
 from proxy.telemetry import Outcome, RequestFilter
 
-_MOST_REQUESTS = 250
+_MOST_REQUESTS = 1000
 
 
 class Figures(NamedTuple):
