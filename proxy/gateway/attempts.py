@@ -144,7 +144,7 @@ class Chain(Targets):
     def _begin(self, exchange: Exchange) -> Head:
         """Begin an attempt's record; gives the head to pass on: the client's, with our span in place of its own."""
         outcome = self._outcome
-        record = exchange.record = Attempt(exchange.target)
+        exchange.record = record = Attempt(exchange.target)
         outcome.attempts.append(record)
         if (span := outcome.span) is None:
             return self.head

@@ -38,12 +38,13 @@ class Gateway:
 
     async def handle(self, request: Request, response: Response) -> None:
         """Answer one request; what fails foreseeably becomes an error in the client's own protocol."""
-        if not (request.method == "POST" or request.is_websocket) or self._application.owns(request.path):
+        is_post = request.method == "POST"
+        if not (is_post or request.is_websocket) or self._application.owns(request.path):
             await self._application.handle(request, response)
             return
         outcome = self._telemetry.begin(request.client, request.method, request.path, request.head)
         try:
-            if request.method == "POST":
+            if is_post:
                 await self._forwarder.forward(request, response, outcome)
             else:
                 await self._tunneller.connect(request, response, outcome)

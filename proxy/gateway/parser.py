@@ -116,7 +116,9 @@ class RequestParser:
         except httptools.HttpParserError as error:
             message = f"The request is not valid HTTP/1.1 ({type(error).__name__})."
             raise BadRequestError(message) from error
-        if (self._head_bytes > _HEAD_BYTES and (self._target or self.incoming)) or len(self._reader.names) > _FIELDS:
+        if (self._head_bytes > _HEAD_BYTES and (self._target or self.incoming)) or len(
+            self._reader.reported
+        ) > 2 * _FIELDS:
             raise _too_large()
         if is_between and self._lessons and len(self.requests) == known + 1:
             self._lessons -= 1
@@ -139,7 +141,9 @@ class RequestParser:
             # The head that has the body of a request to upgrade read: see `_leave_http`.
             reader.clear()
             return
-        if len(reader.names) > _FIELDS or (self._head_bytes > _FIELD_BYTES and _is_too_large(raw_target, reader)):
+        if len(reader.reported) > 2 * _FIELDS or (
+            self._head_bytes > _FIELD_BYTES and _is_too_large(raw_target, reader)
+        ):
             raise _too_large()
         parser, version = self._parser, self._parser.get_http_version()
         if version not in {"1.1", "1.0"}:
@@ -167,7 +171,7 @@ class RequestParser:
 
     def on_message_complete(self) -> None:
         """The request is whole; the fields of its trailer, if any, are dropped."""
-        if self._reader.names:
+        if self._reader.reported:
             self._reader.clear()
         if (request := self.incoming) is None:
             return
@@ -229,7 +233,8 @@ def _take_framing(request: Request) -> None:
 
 
 def _is_too_large(target: bytes, reader: HeadReader) -> bool:
-    sizes = (len(name) + len(value) for name, value in zip(reader.names, reader.in_order, strict=True))
+    names, values = reader.reported[::2], reader.reported[1::2]
+    sizes = (len(name) + len(value) for name, value in zip(names, values, strict=True))
     return len(target) > _FIELD_BYTES or any(size > _FIELD_BYTES for size in sizes)
 
 

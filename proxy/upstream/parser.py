@@ -112,7 +112,7 @@ class AnswerParser:
         except httptools.HttpParserError as error:
             self.stays_open = False
             raise InvalidAnswerError("sent an answer that is not valid HTTP") from error
-        if self.received > _HEAD_BYTES or self._reader.names:
+        if self.received > _HEAD_BYTES or self._reader.reported:
             self._bound()
 
     def end(self) -> bool:
@@ -123,8 +123,9 @@ class AnswerParser:
 
     def take(self) -> bytes:
         """What has come of the body since the last time."""
-        data = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
-        self.pieces.clear()
+        pieces = self.pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         return data
 
     def _bound(self) -> None:
@@ -148,10 +149,10 @@ class AnswerParser:
     def on_headers_complete(self) -> None:
         """The head is whole."""
         status, reader = self._parser.get_status_code(), self._reader
-        if len(reader.names) > _HEAD_FIELDS:
+        if len(reader.reported) > 2 * _HEAD_FIELDS:
             raise InvalidAnswerError(f"sent a head of more than {_HEAD_FIELDS} fields")
         # What came holds some of the body as well, so only a long one needs to be measured.
-        if self.received > _HEAD_BYTES and sum(map(len, reader.names + reader.in_order)) > _HEAD_BYTES:
+        if self.received > _HEAD_BYTES and sum(map(len, reader.reported)) > _HEAD_BYTES:
             raise InvalidAnswerError(_LONG_HEAD)
         if status < 200 and status != 101:
             self._is_interim = True

@@ -136,32 +136,30 @@ class HeadReader:
     field then costs hardly more than to report it.
 
     Attributes:
-        names, in_order: what was reported of the head, or the trailer, under way.
+        reported: the names and values of the head, or the trailer, under way, in turn.
     """
 
-    __slots__ = ("_last", "in_order", "names")
+    __slots__ = ("_last", "reported")
 
     def __init__(self) -> None:
-        self.names: list[bytes] = []
-        self.in_order: list[bytes] = []
+        self.reported: list[bytes] = []
         self._last = FieldNames(())
 
     def add(self, name: bytes, value: bytes) -> None:
         """Take a field."""
-        self.names.append(name)
-        self.in_order.append(value)
+        self.reported += (name, value)
 
     def take(self) -> Head:
         """The head that was reported since the last one."""
-        names, last = self.names, self._last
+        reported, last = self.reported, self._last
+        names = reported[::2]
         if names != last.names:
             last = FieldNames(names)
             if sum(map(len, names)) <= _KEPT_BYTES:
                 self._last = last
-        head = Head(last, self.in_order)
-        self.names, self.in_order = [], []
-        return head
+        self.reported = []
+        return Head(last, reported[1::2])
 
     def clear(self) -> None:
         """Drop what was reported."""
-        self.names, self.in_order = [], []
+        self.reported = []
