@@ -116,9 +116,8 @@ class RequestParser:
         except httptools.HttpParserError as error:
             message = f"The request is not valid HTTP/1.1 ({type(error).__name__})."
             raise BadRequestError(message) from error
-        if (self._head_bytes > _HEAD_BYTES and (self._target or self.incoming)) or len(
-            self._reader.reported
-        ) > 2 * _FIELDS:
+        is_long = self._head_bytes > _HEAD_BYTES and (self._target or self.incoming)
+        if is_long or len(self._reader.reported) > 2 * _FIELDS:
             raise _too_large()
         if is_between and self._lessons and len(self.requests) == known + 1:
             self._lessons -= 1
@@ -141,9 +140,8 @@ class RequestParser:
             # The head that has the body of a request to upgrade read: see `_leave_http`.
             reader.clear()
             return
-        if len(reader.reported) > 2 * _FIELDS or (
-            self._head_bytes > _FIELD_BYTES and _is_too_large(raw_target, reader)
-        ):
+        is_long = self._head_bytes > _FIELD_BYTES and _is_too_large(raw_target, reader)
+        if is_long or len(reader.reported) > 2 * _FIELDS:
             raise _too_large()
         parser, version = self._parser, self._parser.get_http_version()
         if version not in {"1.1", "1.0"}:
