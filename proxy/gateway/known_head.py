@@ -23,11 +23,11 @@ class KnownHead:
         request: what was read in it.
     """
 
-    __slots__ = ("_before", "_before_bytes", "_behind", "_behind_bytes", "request")
+    __slots__ = ("_before", "_behind", "request")
 
     def __init__(self, before: bytes, behind: bytes, request: Request) -> None:
-        self._before, self._before_bytes = before, len(before)
-        self._behind, self._behind_bytes = behind, len(behind)
+        self._before = before
+        self._behind = behind
         self.request = request
 
     @classmethod
@@ -49,9 +49,9 @@ class KnownHead:
         """The body, if `data` is this head, whatever its length, with all of a body of that length and no more."""
         if not data.startswith(self._before):
             return None
-        start = self._before_bytes
+        start = len(self._before)
         end = data.find(b"\r", start, start + 16)
         if not data.startswith(self._behind, end) or not (digits := data[start:end]).isdigit():
             return None
-        body = data[end + self._behind_bytes :]
+        body = data[end + len(self._behind) :]
         return body if len(body) == int(digits) else None

@@ -15,7 +15,7 @@ _LONG_BYTES = 16 * 1024
 _PLACE = b'"usage'
 _INPUT = rb'"(?:prompt_tokens|input_tokens|promptTokenCount)"\s*:\s*(\d{1,15})'
 _OUTPUT = rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)"\s*:\s*(\d{1,15})'
-# In this order in every API; between them there may be details of the input.
+# In this order as a rule; between them there may be details of the input.
 _BOTH = re.compile(_INPUT + rb".{0,300}?" + _OUTPUT, re.DOTALL)
 _EITHER = (re.compile(_INPUT), re.compile(_OUTPUT))
 
@@ -35,9 +35,6 @@ def tokens_in(answer: bytes) -> Tokens:
     """What a whole answer says of its tokens."""
     if len(answer) > _LONG_BYTES:
         answer = answer[-_LONG_BYTES:]
-    place = answer.rfind(_PLACE)
-    if place >= 0 and (both := _BOTH.search(answer, place)) is not None:
-        return Tokens(int(both[1]), int(both[2]))
     return _tokens_in(answer, answer)
 
 
@@ -66,9 +63,11 @@ class UsageWatch:
 
 def _tokens_in(last: bytes, first: bytes) -> Tokens:
     """The last counts, or those in the first piece, where Anthropic counts the input."""
+    place = last.rfind(_PLACE)
+    if place >= 0 and (both := _BOTH.search(last, place)) is not None:
+        return Tokens(int(both[1]), int(both[2]))
     if last.rfind(_MARK) < 0:
         return UNCOUNTED
-    place = max(last.rfind(_PLACE), 0)
-    found = [count.search(last, place) or count.search(last) or count.search(first) for count in _EITHER]
+    found = [count.search(last, max(place, 0)) or count.search(last) or count.search(first) for count in _EITHER]
     counts = [None if each is None else int(each[1]) for each in found]
     return UNCOUNTED if counts == [None, None] else Tokens(*counts)
