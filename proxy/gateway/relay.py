@@ -58,7 +58,7 @@ async def relay(
     outcome.status = message.status
     outcome.served_by = reply.record
     if message.is_complete:
-        body = message.take() if reply.held is None else reply.take()
+        body = reply.take()
         response.whole(message.status, message.reason, lines, body)
         outcome.body_bytes = len(body)
         outcome.tokens = tokens_in(body)
