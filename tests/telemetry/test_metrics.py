@@ -1,7 +1,11 @@
 """Metrics tell what became of each request, and their labels stay few."""
 
+from collections import Counter
+
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.app import Proxy
 from proxy.config import hash_token
@@ -9,7 +13,7 @@ from proxy.errors import Failure
 from proxy.gateway import relay
 from proxy.routing import DynamicRoute, Resolution, RouteEndpoint, RouteSource, RoutingTarget
 from proxy.telemetry import Attempt, Ending, Outcome, metrics
-from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.metrics import BOUNDS_S, Histogram, Metrics
 from tests.conftest import MakeProxy, MakeStraw, provider_section, url
 from tests.telemetry.conftest import ScrapeOf
 
@@ -226,6 +230,19 @@ def test_failovers_and_failures_are_counted_by_what_failed() -> None:
     assert (counted.endpoints[second].answered, counted.endpoints[second].stalls) == (1, 2)
     assert counted.endpoints[second].results == {"abandoned": 1}
     assert not counted.errors
+
+
+@given(st.lists(st.lists(st.sampled_from(BOUNDS_S) | st.floats(0, 1000), max_size=8), max_size=4))
+def test_values_fall_between_the_same_bounds_however_they_are_counted(batches: list[list[float]]) -> None:
+    """As Prometheus has it: a bound is part of the bucket below it."""
+    histogram = Histogram()
+    for batch in batches:
+        histogram.observe(list(batch))
+
+    values = [value for batch in batches for value in batch]
+    places = Counter(sum(value > bound for bound in BOUNDS_S) for value in values)
+    assert histogram.counts == [places[place] for place in range(len(BOUNDS_S) + 1)]
+    assert histogram.sum == pytest.approx(sum(values))
 
 
 def test_no_label_grows_without_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
