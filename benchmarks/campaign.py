@@ -12,7 +12,7 @@ from benchmarks.errors import BenchmarkError, MissingToolError
 from benchmarks.loadgen import Loadgen
 from benchmarks.machine import Cores, Patience, describe, raise_file_limit
 from benchmarks.part import Part
-from benchmarks.peers import OWN_ROOT, REFERENCES, Peer
+from benchmarks.peers import COMPILED, OWN_ROOT, REFERENCES, Peer
 from benchmarks.report import Run
 from benchmarks.upstream import Upstream
 
@@ -45,7 +45,7 @@ class Plan:
 
     def references(self) -> tuple[str, ...]:
         """Whom every figure is compared with: the usual ones, and other checkouts of Pointsman."""
-        others = [peer.name for peer in self.peers if peer.root not in {None, OWN_ROOT}]
+        others = [peer.name for peer in self.peers if peer.root not in {None, OWN_ROOT, COMPILED}]
         return (*REFERENCES, *others)
 
     def patience(self) -> Patience:

@@ -7,10 +7,13 @@ from pathlib import Path
 from string import Template
 
 from benchmarks.chat import Door
+from benchmarks.errors import BenchmarkError
 from benchmarks.program import find_program
 from benchmarks.server import Command
 
 OWN_ROOT = Path(__file__).parents[1]
+COMPILED = OWN_ROOT / "build" / "compiled"
+"""Where `make compiled` puts the same source with its path of each request compiled."""
 _NGINX = Path(__file__).with_name("nginx")
 
 
@@ -90,8 +93,8 @@ def _floor(place: Place) -> Command:
 
 def pointsman(name: str, root: Path) -> Peer:
     """Pointsman as it is in the checkout `root`."""
-    what = "`pointsman serve`, one process" + ("" if root == OWN_ROOT else ", of another checkout")
-    return Peer(name, what, lambda place: _pointsman(place, root), root=root)
+    kind = {COMPILED: "compiled", OWN_ROOT: "not compiled"}.get(root, "of another checkout")
+    return Peer(name, f"`pointsman serve`, one process, {kind}", lambda place: _pointsman(place, root), root=root)
 
 
 def python_of(root: Path) -> str:
@@ -101,6 +104,8 @@ def python_of(root: Path) -> str:
 
 
 def _pointsman(place: Place, root: Path) -> Command:
+    if not root.exists():
+        raise BenchmarkError(f"there is no {root.name} Pointsman: make compiled")
     trusted = f', ca_bundle: "{place.authority}"' if place.authority else ""
     names = [f"model-{number}" for number in range(place.models)]
     names[len(names) // 2] = "gpt-4o"
@@ -118,7 +123,6 @@ models:
     return Command([*words, "--log-level", "warning"], root)
 
 
-OWN = pointsman("pointsman", OWN_ROOT)
 REFERENCES = ("direct", "nginx", "floor")
 """Whom every figure is compared with; they have no goals."""
 
@@ -128,6 +132,7 @@ PEERS = {
         Peer("direct", "no proxy: the load straight to the upstream, both on the load's core"),
         Peer("nginx", "one worker as a plain proxy, no buffering", _nginx),
         Peer("floor", "aiohttp's server and client, forwarding and nothing else", _floor),
-        OWN,
+        pointsman("pointsman", COMPILED),
+        pointsman("interpreted", OWN_ROOT),
     )
 }

@@ -2,6 +2,7 @@
 
 import ast
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -36,6 +37,10 @@ PURE = {"routing", "wire", "config", "errors"}
 WITH_IO = {"aiohttp", "asyncio", "socket", "ssl", "threading", "uvloop"}
 # A lock keeps two threads' changes apart; a CA bundle is read once, to see whether it is one.
 ALLOWED_IN_PURE = {"routing": {"threading"}, "config": {"ssl"}}
+
+
+HOOKS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]
+COMPILED = [ROOT / name for name in HOOKS["mypyc"]["include"]]
 
 
 def imports(module: Path) -> Iterator[str]:
@@ -90,3 +95,19 @@ def test_modules_stay_small_and_say_what_they_are(module: Path) -> None:
 
     assert ast.get_docstring(ast.parse(text))
     assert len(text.splitlines()) <= 300
+
+
+@pytest.mark.parametrize("module", COMPILED, ids=lambda module: str(module.relative_to(ROOT)))
+def test_what_is_compiled_does_nothing_that_a_compiler_makes_something_else_of(module: Path) -> None:
+    """See docs/architecture.md: mypyc takes all of it, and some of it comes out otherwise."""
+    tree = ast.parse(module.read_text())
+    tries = [node for node in ast.walk(tree) if isinstance(node, ast.Try)]
+    aside = [statement for node in tries for statement in (*node.handlers, *node.finalbody)]
+    waits = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Yield, ast.YieldFrom)
+    assert not [node.lineno for each in aside for node in ast.walk(each) if isinstance(node, waits)]
+
+    for each in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+        bases = {ast.unparse(base).rpartition(".")[2] for base in each.bases}
+        assert not (each.keywords and "Struct" in bases), f"{each.name} loses {ast.unparse(each.keywords[0])}"
+        values = [node for node in each.body if isinstance(node, ast.Assign)]
+        assert not (values and any(base.endswith("Error") for base in bases)), f"{each.name} loses its values"

@@ -16,11 +16,11 @@ from proxy.gateway.exchange import Exchange
 from proxy.gateway.hedge import hedged
 from proxy.gateway.hold import Held, must_hold, read_refusal
 from proxy.gateway.patience import is_retry_worthwhile, retry_after_s
-from proxy.gateway.targets import Targets, name_of
-from proxy.routing import USUAL_OPTIONS, RoutingTarget
+from proxy.gateway.targets import Attempts, Targets, name_of
+from proxy.routing import USUAL_OPTIONS, Resolution, RoutingTarget
 from proxy.telemetry import Attempt, Outcome
 from proxy.upstream import Answer
-from proxy.wire import FAILURE_OF_STATUS, Head, Stage, asked_pause_s, says_prompt_too_long
+from proxy.wire import FAILURE_OF_STATUS, Call, Head, Stage, asked_pause_s, says_prompt_too_long
 
 # Our key or our model id is wrong there, whoever asks.
 _OURS = frozenset({Failure.UNAUTHORIZED, Failure.FORBIDDEN, Failure.NOT_FOUND})
@@ -32,17 +32,28 @@ class Chain(Targets):
     """One request's attempts at its targets.
 
     Args:
-        common, call, resolution, waiting: see `Targets`.
+        common, call, resolution: see `Targets`.
         head: the client's header fields.
         outcome: the request's record.
         waits_s: how long the client waits for the first byte.
         can_hedge: whether the request can be sent twice at a time.
     """
 
-    head: Head
-    _outcome: Outcome
-    waits_s: float
-    can_hedge: bool
+    def __init__(  # noqa: PLR0913, PLR0917 - all of it is told apart by its type
+        self,
+        common: Attempts,
+        call: Call,
+        resolution: Resolution,
+        head: Head,
+        outcome: Outcome,
+        waits_s: float,
+        can_hedge: bool,  # noqa: FBT001 - likewise
+    ) -> None:
+        super().__init__(common, call, resolution)
+        self.head = head
+        self._outcome = outcome
+        self.waits_s = waits_s
+        self.can_hedge = can_hedge
 
     def send(self, exchange: Exchange, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """Send the request to one target.
@@ -110,6 +121,7 @@ class Chain(Targets):
         try:
             if template.limits:
                 await exchange.enter(until)
+            answer: Answer | None = None
             try:
                 answer = await self.send(exchange, head, until, fresh=False)
             except UpstreamError as error:
@@ -117,6 +129,7 @@ class Chain(Targets):
                     raise
                 # The provider had closed the resting connection, by all appearances before it had read this.
                 exchange.record.fail(error.failure, error.reason)
+            if answer is None:
                 head = self._begin(exchange)
                 await asyncio.sleep(random.random() * _BACKOFF_S)  # noqa: S311 - no secret
                 answer = await self.send(exchange, head, until, fresh=True)

@@ -126,7 +126,9 @@ class ClientConnection(asyncio.Protocol):
             self._parser.feed(data)
         except InvalidRequestError as error:
             self._reject(error)
-        if self._parser.requests or self._rejection is not None:
+            self._wake()
+            return
+        if self._parser.requests:
             self._wake()
 
     def _wake(self) -> None:

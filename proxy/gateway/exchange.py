@@ -1,9 +1,6 @@
 """One attempt under way: whom its endpoint's breaker has let ask, and then what comes back."""
 
 import time
-from typing import Any
-
-from msgspec import Struct
 
 from proxy.errors import Failure
 from proxy.gateway.hold import Held
@@ -13,11 +10,9 @@ from proxy.upstream import FORCED, Answer, EndpointHealth, RequestTemplate, Tick
 
 # A member of an enum is looked up in a tenth of the time under a name of its own.
 _COMPLETE = Ending.COMPLETE
-# Nobody looks before there is one.
-_NOT_YET: Any = None
 
 
-class Exchange(Struct, eq=False):
+class Exchange:
     """A request to one target, and its answer, with what has to be told and given back once it is over.
 
     Args:
@@ -27,24 +22,28 @@ class Exchange(Struct, eq=False):
         ticket: what the breaker has given for the attempt.
 
     Attributes:
-        record: the attempt's record, once it has begun.
-        answer: what it is answered, once the head is here.
+        record: the attempt's record; there is none before it has begun.
+        answer: what it is answered; there is none before the head is here.
         held: what holds the body back, if anything does; what comes meanwhile goes there as well.
         failure: why another target should be asked instead; None if the answer is for the client.
         advice: for the last of several, all failed: whether the client should try again, and after how many seconds.
     """
 
-    target: RoutingTarget
-    template: RequestTemplate
-    endpoint: EndpointHealth
-    ticket: Ticket
-    record: Attempt = _NOT_YET
-    answer: Answer = _NOT_YET
-    held: Held | None = None
-    failure: Failure | None = None
-    advice: tuple[bool, int] | None = None
-    _is_judged: bool = False
-    _places: int = 0
+    record: Attempt
+    answer: Answer
+
+    def __init__(
+        self, target: RoutingTarget, template: RequestTemplate, endpoint: EndpointHealth, ticket: Ticket
+    ) -> None:
+        self.target = target
+        self.template = template
+        self.endpoint = endpoint
+        self.ticket = ticket
+        self.held: Held | None = None
+        self.failure: Failure | None = None
+        self.advice: tuple[bool, int] | None = None
+        self._is_judged = False
+        self._places = 0
 
     @property
     def is_forced(self) -> bool:

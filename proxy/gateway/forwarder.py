@@ -6,8 +6,9 @@ from urllib.parse import quote
 
 from proxy.config import Current
 from proxy.gateway.attempts import Chain
-from proxy.gateway.body import ModelRequest, StreamedForm, read_at_once, read_request
+from proxy.gateway.body import ModelRequest, read_at_once, read_request
 from proxy.gateway.exchange import Exchange
+from proxy.gateway.form import StreamedForm
 from proxy.gateway.patience import client_waits_s
 from proxy.gateway.relay import relay
 from proxy.gateway.request import Request
@@ -50,9 +51,8 @@ class Forwarder:
             resolution = self._table.settled.get(body.model) or await self._table.resolve(body.model, body.affinity)
             outcome.resolution = resolution
             waits_s = client_waits_s(head, server.deadline_header)
-            chain = _Posting(
-                self._attempts, call, resolution, resolution.fallbacks, head, outcome, waits_s, body.can_hedge, body
-            )
+            chain = _Posting(self._attempts, call, resolution, head, outcome, waits_s, body.can_hedge)
+            chain.body = body
             try:
                 reply = await chain.reply()
             finally:
@@ -68,13 +68,17 @@ class Forwarder:
 
 
 class _Posting(Chain):
-    """A request with a body."""
+    """A request with a body.
 
-    _body: ModelRequest
+    Attributes:
+        body: what is sent; set right after the request was made.
+    """
+
+    body: ModelRequest
 
     def send(self, exchange: Exchange, head: Head, until: float, *, fresh: bool) -> Awaitable[Answer]:
         """See `Chain`."""
-        template, payload = exchange.template, self._body.payload(exchange.target.model_id)
+        template, payload = exchange.template, self.body.payload(exchange.target.model_id)
         return self._common.upstream.send(template, template.head(head, payload.length), payload, until, fresh)
 
 

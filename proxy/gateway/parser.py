@@ -11,6 +11,7 @@ from collections import deque
 import httptools
 
 from proxy.errors import InvalidRequestError
+from proxy.gateway.bad_request import BadRequestError, HeadTooLargeError, UnknownCodingError
 from proxy.gateway.known_head import KnownHead
 from proxy.gateway.request import Flow, Request
 from proxy.wire import HeadReader
@@ -26,26 +27,6 @@ _LESSONS = 4
 _ORIGIN = re.compile(r"https?://([^/?#]+)", re.IGNORECASE)
 # RFC 3986 §3.2: a host and a port, without a user, a path or a list of them.
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%-]+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
-
-
-class BadRequestError(InvalidRequestError):
-    """The bytes are no request, or not a safe one."""
-
-    code = "bad_request"
-
-
-class HeadTooLargeError(InvalidRequestError):
-    """The head is larger than what is read of one."""
-
-    status = 431
-    code = "request_header_fields_too_large"
-
-
-class UnknownCodingError(InvalidRequestError):
-    """The body comes in a transfer coding that is not read here (RFC 9112 §6.1)."""
-
-    status = 501
-    code = "unsupported_transfer_encoding"
 
 
 class RequestParser:

@@ -3,8 +3,6 @@
 import asyncio
 from typing import Protocol as Interface
 
-from msgspec import Struct, field
-
 from proxy.errors import ProxyError, RequestTimeoutError
 from proxy.wire import Head
 
@@ -28,7 +26,7 @@ class Flow(Interface):
         ...
 
 
-class Request(Struct, eq=False):
+class Request:
     """One request on a connection.
 
     Attributes:
@@ -45,37 +43,32 @@ class Request(Struct, eq=False):
         awaits_invitation: whether the client waits to be told that its body is wanted.
     """
 
-    _flow: Flow
-    client: str
-    method: str
-    path: str
-    query: str
-    head: Head
-    content_length: int | None = None
-    is_complete: bool = False
-    _pieces: list[bytes] = field(default_factory=list)
-    is_1_1: bool = True
-    keep_alive: bool = True
-    upgrade: str = ""
-    is_chunked: bool = False
-    awaits_invitation: bool = False
-    _buffered: int = 0
-    _waiter: asyncio.Future[None] | None = None
-    _broken: ProxyError | None = None
+    def __init__(self, flow: Flow, client: str, method: str, path: str, query: str, head: Head) -> None:
+        self._flow = flow
+        self.client = client
+        self.method = method
+        self.path = path
+        self.query = query
+        self.head = head
+        self.content_length: int | None = None
+        self.is_complete = False
+        self.is_1_1 = True
+        self.keep_alive = True
+        self.upgrade = ""
+        self.is_chunked = False
+        self.awaits_invitation = False
+        self._pieces: list[bytes] = []
+        self._buffered = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._broken: ProxyError | None = None
 
     def again(self, body: bytes) -> "Request":
         """Another request on the same connection, whose head differs in the length alone and whose body is here."""
-        return Request(
-            self._flow,
-            self.client,
-            self.method,
-            self.path,
-            self.query,
-            self.head,
-            len(body),
-            True,  # noqa: FBT003 - so are all
-            [body],
-        )
+        request = Request(self._flow, self.client, self.method, self.path, self.query, self.head)
+        request.content_length = len(body)
+        request.is_complete = True
+        request._pieces.append(body)
+        return request
 
     @property
     def is_plain(self) -> bool:

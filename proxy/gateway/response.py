@@ -13,8 +13,6 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol as Interface
 
-from msgspec import Struct
-
 from proxy.errors import MethodNotAllowedError, Protocol, ProxyError, error_body
 from proxy.gateway.request import Request
 from proxy.outbox import Outbox
@@ -61,7 +59,7 @@ class Source(Interface):
         ...
 
 
-class Response(Struct, eq=False):
+class Response:
     """The answer to one request.
 
     Args:
@@ -77,15 +75,18 @@ class Response(Struct, eq=False):
         source: what to pause while the client can't keep up.
     """
 
-    _transport: asyncio.Transport
-    _outbox: Outbox
-    _request: Request
-    has_begun: bool = False
-    is_complete: bool = False
-    is_last: bool = False
-    stays_open: bool = False
-    source: Source | None = None
-    _is_chunked: bool = False
+    def __init__(
+        self, transport: asyncio.Transport, outbox: Outbox, request: Request, *, is_last: bool = False
+    ) -> None:
+        self._transport = transport
+        self._outbox = outbox
+        self._request = request
+        self.has_begun = False
+        self.is_complete = False
+        self.is_last = is_last
+        self.stays_open = False
+        self.source: Source | None = None
+        self._is_chunked = False
 
     def whole(self, status: int, reason: bytes, lines: bytes, body: bytes) -> None:
         """Answer with a body that is all here; `lines` are the head's fields, without one that tells its length."""

@@ -3,8 +3,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from msgspec import Struct
-
 from proxy.errors import Failure, ProxyError, UnsupportedProtocolError, UpstreamError
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.hedge import HedgeDelays
@@ -41,20 +39,21 @@ class Attempts:
         return [(provider, budget.left) for provider, budget in list(self.budgets.items())]
 
 
-class Targets(Struct, eq=False):
+class Targets:
     """One resolution's targets.
 
     Args:
         common: what the attempts of all requests have in common.
         call: what they are asked for.
         resolution: their order, and the route's options.
-        waiting: who has not been asked yet, beside the first.
     """
 
-    _common: Attempts
-    _call: Call
-    _resolution: Resolution
-    _waiting: Sequence[RoutingTarget]
+    def __init__(self, common: Attempts, call: Call, resolution: Resolution) -> None:
+        self._common = common
+        self._call = call
+        self._resolution = resolution
+        # Who has not been asked yet, beside the first.
+        self._waiting: Sequence[RoutingTarget] = resolution.fallbacks
 
     @property
     def are_left(self) -> bool:

@@ -4,13 +4,13 @@ The handshake is the client's own, so whatever the two agree upon (subprotocol, 
 close codes pass through unread, and a refusal is the provider's own answer.
 """
 
-import asyncio
 from collections.abc import Awaitable
 from functools import partial
 from math import inf
 
 from proxy.errors import NotFoundError
 from proxy.gateway.attempts import Chain
+from proxy.gateway.both_ways import tunnel
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.forwarder import added_lines
 from proxy.gateway.relay import relay
@@ -18,7 +18,7 @@ from proxy.gateway.request import Request
 from proxy.gateway.response import Response
 from proxy.gateway.targets import Attempts
 from proxy.routing import DynamicRoutingTable
-from proxy.telemetry import Ending, Outcome
+from proxy.telemetry import Outcome
 from proxy.upstream import NOTHING, Answer
 from proxy.wire import NOT_RETURNED, Head, ModelPlace, parse_call
 
@@ -52,9 +52,7 @@ class Tunneller:
         resolution = await self._table.resolve(call.model, partial(_affinity, request))
         outcome.resolution = resolution
         head = _without_credential(request.head)
-        reply = await _Handshake(
-            self._attempts, call, resolution, resolution.fallbacks, head, outcome, inf, can_hedge=False
-        ).reply()
+        reply = await _Handshake(self._attempts, call, resolution, head, outcome, inf, can_hedge=False).reply()
         answer = reply.answer
         try:
             added = added_lines(reply, resolution, outcome)
@@ -65,7 +63,7 @@ class Tunneller:
             outcome.status = answer.message.status
             lines = answer.message.head.lines_without(NOT_RETURNED) + _SWITCH + added
             response.raw(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % lines)
-            await _tunnel(request, response, answer, outcome)
+            await tunnel(request, response, answer, outcome)
         finally:
             reply.close(outcome.ending)
 
@@ -82,47 +80,6 @@ class _Handshake(Chain):
 def _affinity(request: Request, header: str | None) -> str:
     """What tells which requests belong together: the route's header; there is no body to go by."""
     return "" if header is None else request.head.field(header)
-
-
-async def _tunnel(request: Request, response: Response, answer: Answer, outcome: Outcome) -> None:
-    """Pass bytes both ways until the provider ends it; the client's end cancels this."""
-    provider = _FromProvider(answer, response, outcome)
-    sending = asyncio.create_task(_to_provider(request, answer))
-    sending.add_done_callback(lambda _: provider.close(None))
-    try:
-        await provider.over
-        outcome.ending = Ending.COMPLETE
-    finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
-    response.cut()
-
-
-async def _to_provider(request: Request, answer: Answer) -> None:
-    """Send what the client sends; it can fail only by the client's silence, which ends the tunnel."""
-    while piece := await request.read(answer.timeouts.websocket_idle_s):
-        await answer.write(piece)
-
-
-class _FromProvider:
-    """Passes on what the provider sends, until it has `over`."""
-
-    def __init__(self, answer: Answer, response: Response, outcome: Outcome) -> None:
-        self._response = response
-        self._outcome = outcome
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        response.source = answer
-        answer.pour(self, answer.timeouts.websocket_idle_s)
-
-    def write(self, data: bytes) -> None:
-        """Pass on the next bytes."""
-        self._response.raw(data)
-        self._outcome.body_bytes += len(data)
-
-    def close(self, _: BaseException | None) -> None:
-        """The provider ended it, or broke off: the client sees which, for a WebSocket says so before it ends."""
-        if not self.over.done():
-            self.over.set_result(None)
 
 
 def _without_credential(head: Head) -> Head:

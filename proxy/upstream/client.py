@@ -14,8 +14,6 @@ from math import inf
 from types import TracebackType
 from typing import Self
 
-from msgspec import Struct
-
 from proxy.config.settings import Concurrency, Provider, Timeouts
 from proxy.errors import Failure, Protocol, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from proxy.outbox import Outbox
@@ -24,7 +22,6 @@ from proxy.upstream.broken import BrokenError, Phase, SilenceError
 from proxy.upstream.concurrency import ConcurrencyLimit
 from proxy.upstream.connection import Connection
 from proxy.upstream.origin import Origin, RequestTemplate
-from proxy.upstream.parser import AnswerParser
 from proxy.upstream.pool import BusyError, Pool
 from proxy.upstream.protocols import spoken_protocol
 from proxy.upstream.requests import NOTHING, Payload, Sink
@@ -41,18 +38,23 @@ TlsContexts = Mapping[str, ssl.SSLContext]
 """How each provider is talked to over TLS, by its name."""
 
 
-class Answer(Struct, eq=False):
+class Answer:
     """A provider's answer whose head is here and whose body is still coming.
 
     `close` must be called; it drops the connection unless the body was read to its end.
+
+    Args:
+        connection: where it comes from.
+        template: what it is an answer to.
 
     Attributes:
         message: its head, and what is here of its body and has not been taken.
     """
 
-    _connection: Connection
-    _template: RequestTemplate
-    message: AnswerParser
+    def __init__(self, connection: Connection, template: RequestTemplate) -> None:
+        self._connection = connection
+        self._template = template
+        self.message = connection.answer
 
     @property
     def timeouts(self) -> Timeouts:
@@ -255,7 +257,7 @@ class Upstream:
                 raise
         except BrokenError as error:
             raise _upstream_error(template.origin.provider.name, error) from error
-        return Answer(connection, template, connection.answer)
+        return Answer(connection, template)
 
     async def look_up(self, provider: str, call: Call, head: Head) -> Answer:
         """A GET, for the proxy itself; raises what `send` does."""

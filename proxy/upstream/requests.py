@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from msgspec import Struct
-
 Buffer = bytes | bytearray | memoryview
 
 
@@ -12,16 +10,19 @@ Body = tuple[Buffer, ...] | AsyncIterator[bytes]
 """A request body: its pieces, or a stream of them that is read once."""
 
 
-class Payload(Struct, frozen=True):
+class Payload:
     """A request body on its way to a provider.
 
-    Attributes:
+    Args:
         data: the body.
         length: bytes in it; None where a stream's length is not known beforehand.
     """
 
-    data: Body
-    length: int | None
+    __slots__ = ("data", "length")
+
+    def __init__(self, data: Body, length: int | None) -> None:
+        self.data = data
+        self.length = length
 
 
 NOTHING = Payload((), 0)

@@ -18,16 +18,19 @@ from proxy.wire.model_name import check_model_name
 Document = bytes | bytearray
 
 
-class ModelInBody(msgspec.Struct, frozen=True):
+class ModelInBody:
     """The model that a body names, and where.
 
-    Attributes:
+    Args:
         name: the decoded name.
         spans: start and end of each top-level value of `model`, quotes included, in order.
     """
 
-    name: str
-    spans: tuple[tuple[int, int], ...]
+    __slots__ = ("name", "spans")
+
+    def __init__(self, name: str, spans: tuple[tuple[int, int], ...]) -> None:
+        self.name = name
+        self.spans = spans
 
 
 class _Probe(msgspec.Struct):

@@ -5,8 +5,7 @@ count that is cut in two between pieces is not seen.
 """
 
 import re
-
-from msgspec import Struct
+from typing import NamedTuple
 
 # Part of the names of all counts, of OpenAI's, Anthropic's and Gemini's APIs alike.
 _MARK = b"oken"
@@ -20,7 +19,7 @@ _BOTH = re.compile(_INPUT + rb".{0,300}?" + _OUTPUT, re.DOTALL)
 _EITHER = (re.compile(_INPUT), re.compile(_OUTPUT))
 
 
-class Tokens(Struct, frozen=True):
+class Tokens(NamedTuple):
     """Tokens of one request; None where the provider didn't say."""
 
     input: int | None

@@ -29,9 +29,9 @@ def test_every_other_round_goes_backward() -> None:
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
-        ("memory", ["nginx", "floor", "pointsman"]),
-        ("swaps", ["pointsman"]),
-        ("tls", ["direct", "nginx", "floor", "pointsman"]),
+        ("memory", ["nginx", "floor", "pointsman", "interpreted"]),
+        ("swaps", ["pointsman", "interpreted"]),
+        ("tls", ["direct", "nginx", "floor", "pointsman", "interpreted"]),
     ],
 )
 def test_parts_take_the_peers_that_they_make_sense_for(part: str, expected: list[str]) -> None:
@@ -61,7 +61,7 @@ def test_connections_are_a_list_of_positive_integers() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--peers", "direct,apache"], "'apache' is none of direct, nginx, floor, pointsman."),
+        (["--peers", "direct,apache"], "'apache' is none of direct, nginx, floor, pointsman, interpreted."),
         (["--connections", "0"], "'0' is no list of positive integers such as 1,64."),
         (["--parts", ""], "'' is none of throughput, open-loop, capacity,"),
         (["--peer", "mine=nowhere"], "'mine=nowhere' is not NAME=URL,start=COMMAND"),

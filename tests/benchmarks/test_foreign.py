@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 import pytest
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.foreign import parse_checkout, parse_peer
-from benchmarks.peers import OWN_ROOT, Place
+from benchmarks.peers import OWN_ROOT, Place, pointsman
 
 
 def test_peer_is_started_by_its_command_with_the_places_filled_in(tmp_path: Path) -> None:
@@ -55,6 +56,15 @@ def test_checkout_that_is_none_is_refused(text: str) -> None:
     """A directory without the package, or a name that is taken."""
     with pytest.raises(click.BadParameter, match="is not NAME=DIRECTORY"):
         parse_checkout(text)
+
+
+def test_what_was_not_compiled_says_how_it_is(tmp_path: Path) -> None:
+    """The benchmark measures what `make compiled` has made, and doesn't make it."""
+    peer = pointsman("pointsman", tmp_path / "compiled")
+    assert peer.command is not None
+
+    with pytest.raises(BenchmarkError, match="make compiled"):
+        peer.command(Place(4000, 5000, tmp_path))
 
 
 def test_config_of_many_models_has_the_one_that_is_asked_for_in_the_middle(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.gateway.body import _Kept
+from proxy.gateway.form import _Kept
 
 
 @pytest.fixture

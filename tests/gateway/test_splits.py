@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
+from types import FunctionType
 from typing import NamedTuple, Self
 
 import pytest
@@ -183,8 +184,9 @@ async def test_cut_at_every_byte(
 
     cuts = sum(len(each.request if is_request_cut else each.answer) - 1 for each in SAMPLES.values())
     assert 1000 < cuts < 6000
-    # They did come in two pieces; here and there the second may have caught up.
-    assert pieces > 1.9 * cuts
+    # They did come in two pieces; here and there the second may have caught up. Compiled code doesn't look its methods
+    # up, so there nobody counts.
+    assert pieces > 1.9 * cuts or not isinstance(feed, FunctionType)
     for label, answers in zip(SAMPLES, came, strict=True):
         assert [body for _, body in answers] == [SAMPLES[label].body], label
         assert [body for _, body in provider.received[label]] == [SAMPLES[label].sent], label
