@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 # A bound on how late the first of them can be; the number is a guess that no measurement has contradicted.
-MOST_WAITING = 32
+MOST_WAITING: Final = 32
 
 
 class Outbox:

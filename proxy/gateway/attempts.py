@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Awaitable, Coroutine
 from functools import partial
+from typing import Final
 
 from proxy.config import Delivery, HedgeAfter
 from proxy.errors import Failure, UpstreamError
@@ -23,9 +24,9 @@ from proxy.upstream import Answer
 from proxy.wire import FAILURE_OF_STATUS, Call, Head, Stage, asked_pause_s, says_prompt_too_long
 
 # Our key or our model id is wrong there, whoever asks.
-_OURS = frozenset({Failure.UNAUTHORIZED, Failure.FORBIDDEN, Failure.NOT_FOUND})
+_OURS: Final = frozenset({Failure.UNAUTHORIZED, Failure.FORBIDDEN, Failure.NOT_FOUND})
 # So that the requests that found a restarted provider's connections closed don't all come back in the same moment.
-_BACKOFF_S = 0.025
+_BACKOFF_S: Final = 0.025
 
 
 class Chain(Targets):

@@ -4,7 +4,7 @@ A JSON body is held whole, since the `model` may stand anywhere in it. A form wi
 """
 
 import re
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy.config import Server
 from proxy.gateway.decoded import DecodedPieces, read_whole, too_large
@@ -13,8 +13,8 @@ from proxy.gateway.request import Request
 from proxy.upstream import Payload
 from proxy.wire import Call, Document, Head, ModelInBody, affinity_key, find_model, splice_model
 
-_JSON = b"application/json"
-_MULTIPART = re.compile(rb"\s*multipart/form-data\s*(?:;|$)", re.IGNORECASE)
+_JSON: Final = b"application/json"
+_MULTIPART: Final = re.compile(rb"\s*multipart/form-data\s*(?:;|$)", re.IGNORECASE)
 
 
 class ModelRequest(Protocol):

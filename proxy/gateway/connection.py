@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from secrets import token_hex
-from typing import cast
+from typing import Final, cast
 
 from proxy.config import Current
 from proxy.deadline import Deadline
@@ -23,12 +23,12 @@ from proxy.gateway.response import Response
 from proxy.outbox import Outbox
 from proxy.wire import Head
 
-_log = logging.getLogger("pointsman.server")
+_log: Final = logging.getLogger("pointsman.server")
 
 # A connection without a request under way; a head that drips in longer than this is cut as well.
-_KEEPALIVE_S = 75.0
+_KEEPALIVE_S: Final = 75.0
 # How long an unread request body is read on after an early answer, so that the client gets to see the answer.
-_LINGER_S = 10.0
+_LINGER_S: Final = 10.0
 
 Handler = Callable[[Request, Response], Awaitable[None]]
 

@@ -1,6 +1,7 @@
 """One attempt under way: whom its endpoint's breaker has let ask, and then what comes back."""
 
 import time
+from typing import Final
 
 from proxy.errors import Failure
 from proxy.gateway.hold import Held
@@ -9,7 +10,7 @@ from proxy.telemetry import Attempt, Ending
 from proxy.upstream import FORCED, Answer, EndpointHealth, RequestTemplate, Ticket
 
 # A member of an enum is looked up in a tenth of the time under a name of its own.
-_COMPLETE = Ending.COMPLETE
+_COMPLETE: Final = Ending.COMPLETE
 
 
 class Exchange:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable
 from functools import lru_cache
+from typing import Final
 from urllib.parse import quote
 
 from proxy.config import Current
@@ -20,7 +21,7 @@ from proxy.upstream import Answer
 from proxy.wire import Head, parse_call
 
 # RFC 9110 §5.5: what may stand in a field value; other characters of a model id go percent-encoded.
-_FIELD_VALUE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
+_FIELD_VALUE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 
 
 class Forwarder:

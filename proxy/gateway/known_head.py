@@ -6,12 +6,13 @@ request that comes whole and alone is taken in this way; llhttp reads every othe
 """
 
 import re
+from typing import Final
 
 from proxy.gateway.request import Request
 
 # Larger ones are read anew, so that a connection keeps little.
-_BYTES = 4096
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*+(\d{1,15})[ \t]*+(?=\r\n)", re.IGNORECASE)
+_BYTES: Final = 4096
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*+(\d{1,15})[ \t]*+(?=\r\n)", re.IGNORECASE)
 
 
 class KnownHead:

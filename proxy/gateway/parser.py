@@ -7,6 +7,7 @@ head holds credentials.
 
 import re
 from collections import deque
+from typing import Final
 
 import httptools
 
@@ -17,16 +18,16 @@ from proxy.gateway.request import Flow, Request
 from proxy.wire import HeadReader
 
 # One field of a head; the same for the request line, which holds the path.
-_FIELD_BYTES = 16 * 1024
-_FIELDS = 128
+_FIELD_BYTES: Final = 16 * 1024
+_FIELDS: Final = 128
 # A head and what was read together with it: two of the event loop's reads. The same for what stands between the pieces
 # of a body (chunk extensions), and for a trailer.
-_HEAD_BYTES = 512 * 1024
+_HEAD_BYTES: Final = 512 * 1024
 # How many heads are learnt in a row that don't come again: some clients' never do.
-_LESSONS = 4
-_ORIGIN = re.compile(r"https?://([^/?#]+)", re.IGNORECASE)
+_LESSONS: Final = 4
+_ORIGIN: Final = re.compile(r"https?://([^/?#]+)", re.IGNORECASE)
 # RFC 3986 §3.2: a host and a port, without a user, a path or a list of them.
-_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%-]+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%-]+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
 
 
 class RequestParser:

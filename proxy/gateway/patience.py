@@ -5,19 +5,20 @@ The official SDKs try again by themselves, up to a count and within a time limit
 
 import math
 from collections.abc import Iterable
+from typing import Final
 
 from proxy.errors import Failure
 from proxy.wire import Head
 
 # Python's SDKs give httpx's read timeout, JavaScript's their own; both in seconds.
-_WAITS = frozenset({b"x-stainless-read-timeout", b"x-stainless-timeout"})
-_RETRIES = b"x-stainless-retry-count"
+_WAITS: Final = frozenset({b"x-stainless-read-timeout", b"x-stainless-timeout"})
+_RETRIES: Final = b"x-stainless-retry-count"
 # Both SDKs try twice by default; who has done so much oftener is not helped by another try.
-_RETRIES_THAT_HELP = 4
+_RETRIES_THAT_HELP: Final = 4
 # https://github.com/anthropics/anthropic-sdk-python: what is longer isn't waited for.
-_LONGEST_S = 60
+_LONGEST_S: Final = 60
 # The same request would fail the same way, or may have been served, and billed, already.
-_NOT_WORTH_RETRYING = frozenset(
+_NOT_WORTH_RETRYING: Final = frozenset(
     {Failure.UNAUTHORIZED, Failure.FORBIDDEN, Failure.NOT_FOUND, Failure.CONTEXT_LENGTH, Failure.TIMEOUT}
 )
 

@@ -1,13 +1,14 @@
 """A client's request: its head, and its body as it comes."""
 
 import asyncio
+from typing import Final
 from typing import Protocol as Interface
 
 from proxy.errors import ProxyError, RequestTimeoutError
 from proxy.wire import Head
 
 # What may wait here for its reader before reading from the client pauses.
-_BUFFER_BYTES = 256 * 1024
+_BUFFER_BYTES: Final = 256 * 1024
 
 
 class Flow(Interface):

@@ -11,20 +11,21 @@ import time
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Final
 from typing import Protocol as Interface
 
 from proxy.errors import MethodNotAllowedError, Protocol, ProxyError, error_body
 from proxy.gateway.request import Request
 from proxy.outbox import Outbox
 
-_CLOSE_END = b"Connection: close\r\n\r\n"
-_CHUNKED = b"Transfer-Encoding: chunked\r\n"
-_LAST_CHUNK = b"0\r\n\r\n"
-_BODILESS = frozenset({204, 304})
+_CLOSE_END: Final = b"Connection: close\r\n\r\n"
+_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+_BODILESS: Final = frozenset({204, 304})
 # SO_LINGER, on, for no time: a closed connection is reset.
-_RESET = struct.pack("ii", 1, 0)
+_RESET: Final = struct.pack("ii", 1, 0)
 # Up to here one copy is cheaper than handing the kernel several buffers.
-_JOINED_BYTES = 16 * 1024
+_JOINED_BYTES: Final = 16 * 1024
 
 
 def _chunk(data: bytes) -> bytes:

@@ -7,6 +7,7 @@ close codes pass through unread, and a refusal is the provider's own answer.
 from collections.abc import Awaitable
 from functools import partial
 from math import inf
+from typing import Final
 
 from proxy.errors import NotFoundError
 from proxy.gateway.attempts import Chain
@@ -23,8 +24,8 @@ from proxy.upstream import NOTHING, Answer
 from proxy.wire import NOT_RETURNED, Head, ModelPlace, parse_call
 
 # In a browser, where it can set no header, OpenAI's SDK hands over its key as a subprotocol.
-_CREDENTIAL_SUBPROTOCOL = b"openai-insecure-api-key."
-_SWITCH = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+_CREDENTIAL_SUBPROTOCOL: Final = b"openai-insecure-api-key."
+_SWITCH: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
 class Tunneller:

@@ -9,33 +9,33 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable
 from math import inf
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from proxy.routing import RouteSource, RoutingTarget
 from proxy.telemetry.outcome import Attempt, Ending, Outcome
 from proxy.wire import UNCOUNTED
 
-UNKNOWN = "(unknown)"
+UNKNOWN: Final = "(unknown)"
 """The model of a request that has no route, whatever it asked for."""
-DIRECT = "(direct)"
+DIRECT: Final = "(direct)"
 """The model of a request by a direct name, and its model id: both are the client's own choice."""
-OTHER = "(other)"
+OTHER: Final = "(other)"
 """What came when there were too many others."""
-ABANDONED = "abandoned"
+ABANDONED: Final = "abandoned"
 """What became of an attempt that was given up before it got an answer: its client left, or another answered sooner."""
-MOST_CELLS = 10_000
+MOST_CELLS: Final = 10_000
 # So few are counted together that nobody notices how long it takes, and so many that they share what it costs.
-_BATCH = 64
+_BATCH: Final = 64
 
 # In seconds. A provider takes from some milliseconds (a cache, an embedding) to minutes (a model that thinks).
-BOUNDS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+BOUNDS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Cell = TypeVar("_Cell")
 # A member of an enum is looked up in a tenth of the time under a name of its own.
-_COMPLETE = Ending.COMPLETE
-_DIRECT = RouteSource.DIRECT
-_OTHER_TARGET = RoutingTarget(OTHER, OTHER)
+_COMPLETE: Final = Ending.COMPLETE
+_DIRECT: Final = RouteSource.DIRECT
+_OTHER_TARGET: Final = RoutingTarget(OTHER, OTHER)
 
 
 class Histogram:

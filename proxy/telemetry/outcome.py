@@ -4,7 +4,7 @@ import time
 from enum import StrEnum
 from itertools import count
 from secrets import token_hex
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy.errors import Failure, ProxyError, WithdrawnError
 from proxy.routing import Resolution, RouteSource, RoutingTarget
@@ -12,11 +12,11 @@ from proxy.telemetry.trace import AttemptSpan, RequestSpan
 from proxy.wire import UNCOUNTED, UsageWatch
 
 # Ids need to be unique, not secret: what differs between processes is drawn once.
-_PROCESS = token_hex(8)
-_numbers = count(1)
-_now = time.monotonic
+_PROCESS: Final = token_hex(8)
+_numbers: Final = count(1)
+_now: Final = time.monotonic
 
-STALL_S = 1.0
+STALL_S: Final = 1.0
 """How long a stream pauses at least for it to count as a stall."""
 
 
@@ -42,8 +42,8 @@ class Stream(Protocol):
 
 
 # A member of an enum is looked up in a tenth of the time under a name of its own.
-_CLIENT_GONE = Ending.CLIENT_GONE
-_CUT = Ending.CUT
+_CLIENT_GONE: Final = Ending.CLIENT_GONE
+_CUT: Final = Ending.CUT
 
 
 class Attempt:

@@ -6,30 +6,30 @@ after it closed again. So each carries a ticket, by which what it tells is known
 
 from collections.abc import Callable
 from enum import StrEnum, auto
-from typing import NewType
+from typing import Final, NewType
 
 # Few enough that a dead provider costs a handful of requests, and more than a burst of bad luck.
-FAILURES_IN_A_ROW = 5
+FAILURES_IN_A_ROW: Final = 5
 # What fails every other request is worth avoiding, once there are enough of them to tell that from chance.
-ERROR_RATE = 0.5
-WINDOW_S = 30
-WINDOW_RESULTS = 20
+ERROR_RATE: Final = 0.5
+WINDOW_S: Final = 30
+WINDOW_RESULTS: Final = 20
 # A restarted process is back in seconds; an outage is asked about once a minute.
-FIRST_OPEN_S = 5.0
-LONGEST_OPEN_S = 60.0
+FIRST_OPEN_S: Final = 5.0
+LONGEST_OPEN_S: Final = 60.0
 # So that several proxies don't come back to a provider in the same moment.
-JITTER = 0.2
+JITTER: Final = 0.2
 # A provider may ask for a pause until a quota's next day; ours would then never learn that it was raised meanwhile.
-LONGEST_COOLDOWN_S = 600.0
+LONGEST_COOLDOWN_S: Final = 600.0
 
 # Results are kept by the 3 s: the window's end is that much blurred, and nothing need be kept of a single one.
-_SLOT_S = 3
-_SLOTS = WINDOW_S // _SLOT_S
+_SLOT_S: Final = 3
+_SLOTS: Final = WINDOW_S // _SLOT_S
 
 Ticket = NewType("Ticket", int)
 """What an attempt was let in with. `REFUSED`, the only false one, if it wasn't."""
-REFUSED = Ticket(0)
-FORCED = Ticket(-1)
+REFUSED: Final = Ticket(0)
+FORCED: Final = Ticket(-1)
 """Let in although the breaker is open: what comes of it tells nothing."""
 
 

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 # One more attempt for every five requests: a fifth more load, as Finagle has it.
-DEPOSITS_FOR_ONE = 5
+DEPOSITS_FOR_ONE: Final = 5
 # What busy times may save up for a failing moment.
-MOST_SAVED = 100
+MOST_SAVED: Final = 100
 # A proxy with few requests can always try elsewhere; and at 10 a second nobody is overrun.
-RESERVE_PER_S = 10.0
+RESERVE_PER_S: Final = 10.0
 
 
 class RetryBudget:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from math import inf
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from proxy.config.settings import Concurrency, Provider, Timeouts
 from proxy.errors import Failure, Protocol, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
@@ -28,11 +28,11 @@ from proxy.upstream.requests import NOTHING, Payload, Sink
 from proxy.upstream.tls import tls_context
 from proxy.wire import Call, Head
 
-_UNCONNECTED = frozenset({Phase.CONNECT, Phase.TLS})
+_UNCONNECTED: Final = frozenset({Phase.CONNECT, Phase.TLS})
 # Targets times kinds of requests that are in use at a time.
-_KINDS = 1024
+_KINDS: Final = 1024
 
-_log = logging.getLogger("pointsman.upstream")
+_log: Final = logging.getLogger("pointsman.upstream")
 
 TlsContexts = Mapping[str, ssl.SSLContext]
 """How each provider is talked to over TLS, by its name."""

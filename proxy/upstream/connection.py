@@ -8,7 +8,7 @@ or whose answer didn't come to its end, is never used again.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from math import inf
-from typing import cast
+from typing import Final, cast
 
 from proxy.deadline import Deadline
 from proxy.outbox import Outbox
@@ -17,9 +17,9 @@ from proxy.upstream.parser import AnswerParser, InvalidAnswerError
 from proxy.upstream.requests import Payload, Sink
 
 # What may wait here for its sink before reading from the provider pauses.
-_BUFFER_BYTES = 128 * 1024
+_BUFFER_BYTES: Final = 128 * 1024
 # Up to here one copy is cheaper than handing the kernel several buffers.
-_JOINED_BYTES = 16 * 1024
+_JOINED_BYTES: Final = 16 * 1024
 
 
 class Connection(asyncio.Protocol):

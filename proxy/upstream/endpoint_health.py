@@ -5,17 +5,17 @@ Nothing is asked to find out: the requests themselves tell.
 
 from collections.abc import Callable
 from math import exp
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from proxy.errors import Failure
 from proxy.upstream.breaker import Breaker, BreakerState, Ticket
 
 # How fast an old time to first byte is forgotten: in Finagle's peak-EWMA, too, 10 s.
-DECAY_S = 10.0
+DECAY_S: Final = 10.0
 # What comes sooner after the last sample than this tells nothing new, unless it is a peak.
-_SAMPLE_S = 0.01
+_SAMPLE_S: Final = 0.01
 
-COUNTED = frozenset(
+COUNTED: Final = frozenset(
     {
         Failure.CONNECT,
         Failure.BROKEN,

@@ -5,6 +5,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from proxy.routing import RoutingTarget
 from proxy.upstream.breaker import BreakerState
@@ -13,12 +14,12 @@ from proxy.upstream.endpoint_health import EndpointHealth, HealthChange
 __all__ = ["EndpointHealth", "Health", "HealthChange"]
 
 # A client can name any model id at a provider; what it makes up must not fill the memory.
-MOST_ENDPOINTS = 4096
-_MANY = MOST_ENDPOINTS // 2
+MOST_ENDPOINTS: Final = 4096
+_MANY: Final = MOST_ENDPOINTS // 2
 # For a trial that is under way: most answers begin within it.
-_TRIAL_S = 1.0
+_TRIAL_S: Final = 1.0
 
-_log = logging.getLogger("pointsman.health")
+_log: Final = logging.getLogger("pointsman.health")
 
 
 def _ignore(_change: HealthChange) -> None:

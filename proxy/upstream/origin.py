@@ -6,6 +6,7 @@ target and kind of request, which is all that such requests have in common.
 
 import ssl
 from collections.abc import Iterable
+from typing import Final
 from urllib.parse import urlsplit
 
 from proxy.config.settings import EndpointOverrides, ProtocolSettings, Provider, Timeouts
@@ -15,9 +16,9 @@ from proxy.upstream.dial import Dialer, OutgoingProxy
 from proxy.upstream.pool import Pool
 from proxy.wire import HANDSHAKE, NOT_FORWARDED, Head
 
-_PORTS = {"http": 80, "https": 443}
-_SWITCH = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-_NO_OVERRIDES = EndpointOverrides()
+_PORTS: Final = {"http": 80, "https": 443}
+_SWITCH: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+_NO_OVERRIDES: Final = EndpointOverrides()
 
 
 class RequestTemplate:

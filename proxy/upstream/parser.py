@@ -4,16 +4,18 @@ No I/O: bytes go in, head and body come out. An answer whose end can't be told f
 whoever reads it differently would take one answer's bytes for another's.
 """
 
+from typing import Final
+
 import httptools
 
 from proxy.wire import Head, HeadReader
 
-_HEAD_BYTES = 64 * 1024
-_HEAD_FIELDS = 256
-_BODILESS = frozenset({204, 304})
-_NO_HEAD = Head.of(())
-_LONG_HEAD = f"sent a head of more than {_HEAD_BYTES} bytes"
-_UNSAFE = "framed its answer in a way that is not safe to read"
+_HEAD_BYTES: Final = 64 * 1024
+_HEAD_FIELDS: Final = 256
+_BODILESS: Final = frozenset({204, 304})
+_NO_HEAD: Final = Head.of(())
+_LONG_HEAD: Final = f"sent a head of more than {_HEAD_BYTES} bytes"
+_UNSAFE: Final = "framed its answer in a way that is not safe to read"
 
 
 class InvalidAnswerError(Exception):

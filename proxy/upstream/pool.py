@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from functools import partial
 from itertools import takewhile
+from typing import Final
 
 from proxy.config.settings import Limits
 from proxy.upstream.broken import BrokenError, Phase
@@ -18,10 +19,10 @@ from proxy.upstream.dial import Dialer
 # that are asked over plain HTTP are seldom behind anything: uvicorn (vLLM, SGLang), Node.js, hypercorn and Apache close
 # after 5 s. TLS, which makes a new connection dear, mostly ends at a front end: AWS's load balancer closes after 60 s,
 # nginx after 75 s, Cloudflare after 400 s.
-_PLAIN_KEEPALIVE_S = 4.0
-_TLS_KEEPALIVE_S = 30.0
+_PLAIN_KEEPALIVE_S: Final = 4.0
+_TLS_KEEPALIVE_S: Final = 30.0
 
-_USUAL_LIMITS = Limits()
+_USUAL_LIMITS: Final = Limits()
 
 
 class BusyError(BrokenError):

@@ -1,7 +1,7 @@
 """What goes to a provider, and where comes what it answers."""
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Final, Protocol
 
 Buffer = bytes | bytearray | memoryview
 
@@ -25,7 +25,7 @@ class Payload:
         self.length = length
 
 
-NOTHING = Payload((), 0)
+NOTHING: Final = Payload((), 0)
 """No body."""
 
 

@@ -7,33 +7,34 @@ What is kept of a head comes as lines of another, ready to be sent.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 Field = tuple[bytes, bytes, bytes]
 """A name in lower case, by which it is looked up, and the name and the value as they stood on the wire."""
 
 
-_HOP_BY_HOP = frozenset(
+_HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
-_SAID_ANEW = frozenset({b"host", b"content-length", b"content-encoding", b"expect"})
-_CREDENTIALS = frozenset(
+_SAID_ANEW: Final = frozenset({b"host", b"content-length", b"content-encoding", b"expect"})
+_CREDENTIALS: Final = frozenset(
     {b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"}
 )
 
-HANDSHAKE = frozenset(
+HANDSHAKE: Final = frozenset(
     {b"sec-websocket-" + name for name in (b"accept", b"extensions", b"key", b"protocol", b"version")}
 )
 """Fields that open a WebSocket (RFC 6455 §11.3), and mean nothing where none is opened."""
 
-NOT_FORWARDED = _HOP_BY_HOP | _SAID_ANEW | _CREDENTIALS | HANDSHAKE
+NOT_FORWARDED: Final = _HOP_BY_HOP | _SAID_ANEW | _CREDENTIALS | HANDSHAKE
 """Fields of a client's request that no provider gets to see."""
-NOT_RETURNED = _HOP_BY_HOP | {b"proxy-authenticate", b"proxy-authentication-info"}
+NOT_RETURNED: Final = _HOP_BY_HOP | {b"proxy-authenticate", b"proxy-authentication-info"}
 """Fields of a provider's answer that no client gets to see."""
 
 # What `Connection` says in nearly every message, of fields that are dropped anyway.
-_USUAL_OPTIONS = frozenset({b"keep-alive", b"Keep-Alive", b"close"})
+_USUAL_OPTIONS: Final = frozenset({b"keep-alive", b"Keep-Alive", b"close"})
 # More than this is not kept of the names of a peer's last head, so that a connection keeps little.
-_KEPT_BYTES = 4096
+_KEPT_BYTES: Final = 4096
 
 
 class FieldNames:

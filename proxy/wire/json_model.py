@@ -9,6 +9,7 @@ import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 
@@ -37,23 +38,23 @@ class _Probe(msgspec.Struct):
     model: msgspec.Raw = msgspec.Raw(b"")
 
 
-_probe = msgspec.json.Decoder(_Probe)
-_utf8 = getincrementaldecoder("utf-8")
-_WINDOW_BYTES = 1024 * 1024
+_probe: Final = msgspec.json.Decoder(_Probe)
+_utf8: Final = getincrementaldecoder("utf-8")
+_WINDOW_BYTES: Final = 1024 * 1024
 
-_KEY = b'"model"'
+_KEY: Final = b'"model"'
 # Nothing else can spell a letter of the key in another way.
-_ESCAPED_LETTER = rb"\u006"
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_ESCAPED_LETTER: Final = rb"\u006"
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 # For documents that are known to be valid.
-_SPACE = rb"[ \t\r\n]*+"
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_SCALAR = re.compile(rb"[^ \t\r\n,}\]]++")
-_NESTING = re.compile(_STRING.pattern + rb"|[\[{]|[\]}]", re.DOTALL)
-_OBJECT = re.compile(_SPACE + rb"\{" + _SPACE)
-_COLON = re.compile(_SPACE + rb":" + _SPACE)
-_COMMA = re.compile(_SPACE + rb"," + _SPACE)
+_SPACE: Final = rb"[ \t\r\n]*+"
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_SCALAR: Final = re.compile(rb"[^ \t\r\n,}\]]++")
+_NESTING: Final = re.compile(_STRING.pattern + rb"|[\[{]|[\]}]", re.DOTALL)
+_OBJECT: Final = re.compile(_SPACE + rb"\{" + _SPACE)
+_COLON: Final = re.compile(_SPACE + rb":" + _SPACE)
+_COMMA: Final = re.compile(_SPACE + rb"," + _SPACE)
 
 
 def find_model(body: Document) -> ModelInBody:

@@ -3,13 +3,15 @@
 https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
 
+from typing import Final
+
 import msgspec
 
 from proxy.errors import Protocol, ProxyError, error_body
 from proxy.wire.headers import Head
 
-_BLANK_LINES = (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n", b"\n\r", b"\r\n\r", b"\r\r\n")
-BOUNDARY_BYTES = 4
+_BLANK_LINES: Final = (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n", b"\n\r", b"\r\n\r", b"\r\r\n")
+BOUNDARY_BYTES: Final = 4
 """The longest of the blank lines that end an event."""
 
 

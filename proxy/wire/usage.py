@@ -5,18 +5,18 @@ count that is cut in two between pieces is not seen.
 """
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 # Part of the names of all counts, of OpenAI's, Anthropic's and Gemini's APIs alike.
-_MARK = b"oken"
-_LONG_BYTES = 16 * 1024
+_MARK: Final = b"oken"
+_LONG_BYTES: Final = 16 * 1024
 # Where counts stand together; a text may say it as well, so this is only where to look first.
-_PLACE = b'"usage'
-_INPUT = rb'"(?:prompt_tokens|input_tokens|promptTokenCount)"\s*:\s*(\d{1,15})'
-_OUTPUT = rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)"\s*:\s*(\d{1,15})'
+_PLACE: Final = b'"usage'
+_INPUT: Final = rb'"(?:prompt_tokens|input_tokens|promptTokenCount)"\s*:\s*(\d{1,15})'
+_OUTPUT: Final = rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)"\s*:\s*(\d{1,15})'
 # In this order as a rule; between them there may be details of the input.
-_BOTH = re.compile(_INPUT + rb".{0,300}?" + _OUTPUT, re.DOTALL)
-_EITHER = (re.compile(_INPUT), re.compile(_OUTPUT))
+_BOTH: Final = re.compile(_INPUT + rb".{0,300}?" + _OUTPUT, re.DOTALL)
+_EITHER: Final = (re.compile(_INPUT), re.compile(_OUTPUT))
 
 
 class Tokens(NamedTuple):
@@ -26,7 +26,7 @@ class Tokens(NamedTuple):
     output: int | None
 
 
-UNCOUNTED = Tokens(None, None)
+UNCOUNTED: Final = Tokens(None, None)
 """An answer that says nothing of its tokens."""
 
 
