@@ -14,7 +14,7 @@ from tests.chaos.run import run
 KEPT = {
     *("Call", "RequestTemplate", "Head", "EndpointHealth", "Breaker", "RetryBudget", "ConcurrencyLimit"),
     *("EndpointCell", "WayCell", "Histogram", "Count"),
-    *("Outcome", "Attempt", "Resolution", "UsageWatch", "Event"),
+    *("Outcome", "Attempt", "Resolution", "RoutingTarget", "Tokens", "UsageWatch", "Event"),
 }
 
 

@@ -38,13 +38,16 @@ class Application:
         app: the application.
         prefix: the path below which all is the application's, whatever the method; "" if there is none.
         current: the settings in force: how long a client may pause within its request.
+
+    Attributes:
+        prefix: the same.
     """
 
     def __init__(self, app: web.Application, prefix: str, current: Current) -> None:
         app.on_response_prepare.append(_before_head)
         # A client that goes away cancels its handler.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_LAST_CALL_S)
-        self._below = f"{prefix}/" if prefix else ""
+        self.prefix = prefix
         self._current = current
 
     async def __aenter__(self) -> Self:
@@ -55,11 +58,6 @@ class Application:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._runner.cleanup()
-
-    def owns(self, path: str) -> bool:
-        """Whether a request at this path is for the application, whatever it is."""
-        below = self._below
-        return bool(below) and (path.startswith(below) or path == below[:-1])
 
     async def handle(self, request: Request, response: Response) -> None:
         """Answer one request. Raises a `ProxyError` if its body doesn't come as it should."""

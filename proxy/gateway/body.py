@@ -4,7 +4,7 @@ A JSON body is held whole, since the `model` may stand anywhere in it. A form wi
 """
 
 import re
-from typing import Final, Protocol
+from typing import Final
 
 from proxy.config import Server
 from proxy.gateway.decoded import DecodedPieces, read_whole, too_large
@@ -15,22 +15,6 @@ from proxy.wire import Call, Document, Head, ModelInBody, affinity_key, find_mod
 
 _JSON: Final = b"application/json"
 _MULTIPART: Final = re.compile(rb"\s*multipart/form-data\s*(?:;|$)", re.IGNORECASE)
-
-
-class ModelRequest(Protocol):
-    """A request body that can be sent to any target."""
-
-    model: str
-    can_hedge: bool
-    """Whether it can be sent to two targets at a time."""
-
-    def payload(self, model_id: str) -> Payload:
-        """The body with `model_id` in the place of the client's model name."""
-        ...
-
-    def affinity(self, header: str | None) -> str:
-        """What tells which requests belong together: the header of that name, or else the body; "" if nothing."""
-        ...
 
 
 def read_at_once(request: Request, call: Call, limits: Server) -> "BufferedBody | None":
@@ -50,7 +34,7 @@ def read_at_once(request: Request, call: Call, limits: Server) -> "BufferedBody 
     return _buffered(request, call, body)
 
 
-async def read_request(request: Request, call: Call, limits: Server) -> ModelRequest:
+async def read_request(request: Request, call: Call, limits: Server) -> "ModelRequest":
     """Read as much of the body as is needed to know the model.
 
     Raises an `InvalidRequestError` that says what is wrong with the body.
@@ -77,8 +61,6 @@ class BufferedBody:
         found: where the name stands in them; None if it stands in the URL.
     """
 
-    can_hedge = True
-
     def __init__(self, model: str, head: Head, body: Document, found: ModelInBody | None) -> None:
         self.model = model
         self._head = head
@@ -92,5 +74,9 @@ class BufferedBody:
         return Payload(pieces, len(body) if len(pieces) == 1 else sum(map(len, pieces)))
 
     def affinity(self, header: str | None) -> str:
-        """See `ModelRequest`."""
+        """What tells which requests belong together: the header of that name, or else the body; "" if nothing."""
         return affinity_key(self._body) if header is None else self._head.field(header)
+
+
+ModelRequest = BufferedBody | StreamedForm
+"""A request body that can be sent to any target; one held whole also to two at a time."""

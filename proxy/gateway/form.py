@@ -32,8 +32,6 @@ class StreamedForm:
         length: the whole form's bytes as the client announced them; None if it didn't.
     """
 
-    can_hedge = False
-
     def __init__(
         self, model: str, head: Head, form: MultipartModel, before: "_Kept", rest: DecodedPieces, length: int | None
     ) -> None:
@@ -70,7 +68,7 @@ class StreamedForm:
         return Payload(self._stream(value), length)
 
     def affinity(self, header: str | None) -> str:
-        """See `ModelRequest`; a form says nothing of the kind."""
+        """What the header of that name tells of which requests belong together; a form says nothing of the kind."""
         return "" if header is None else self._head.field(header)
 
     async def _stream(self, value: bytes) -> AsyncIterator[bytes]:

@@ -7,9 +7,8 @@ from urllib.parse import quote
 
 from proxy.config import Current
 from proxy.gateway.attempts import Chain
-from proxy.gateway.body import ModelRequest, read_at_once, read_request
+from proxy.gateway.body import BufferedBody, ModelRequest, read_at_once, read_request
 from proxy.gateway.exchange import Exchange
-from proxy.gateway.form import StreamedForm
 from proxy.gateway.patience import client_waits_s
 from proxy.gateway.relay import relay
 from proxy.gateway.request import Request
@@ -52,7 +51,8 @@ class Forwarder:
             resolution = self._table.settled.get(body.model) or await self._table.resolve(body.model, body.affinity)
             outcome.resolution = resolution
             waits_s = client_waits_s(head, server.deadline_header)
-            chain = _Posting(self._attempts, call, resolution, head, outcome, waits_s, body.can_hedge)
+            can_hedge = isinstance(body, BufferedBody)
+            chain = _Posting(self._attempts, call, resolution, head, outcome, waits_s, can_hedge)
             chain.body = body
             try:
                 reply = await chain.reply()
@@ -64,7 +64,7 @@ class Forwarder:
             finally:
                 reply.close(outcome.ending)
         finally:
-            if isinstance(body, StreamedForm):
+            if not isinstance(body, BufferedBody):
                 body.close()
 
 
@@ -89,7 +89,7 @@ def added_lines(reply: Exchange, resolution: Resolution, outcome: Outcome) -> by
     lines = _way_lines(target.provider_name, target.model_id, len(outcome.attempts), resolution.revision)
     values = reply.answer.message.head.values
     if b"x-request-id" not in values:
-        lines = b"%bx-request-id: %b\r\n" % (lines, outcome.id.encode())
+        lines += b"x-request-id: " + outcome.id.encode() + b"\r\n"
     if reply.advice is not None:
         should_retry, after_s = reply.advice
         if b"x-should-retry" not in values:

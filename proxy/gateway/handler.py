@@ -35,11 +35,13 @@ class Gateway:
         self._tunneller = Tunneller(table, attempts)
         self._telemetry = telemetry
         self._application = application
+        self._prefix = application.prefix
+        self._below = f"{application.prefix}/"
 
     async def handle(self, request: Request, response: Response) -> None:
         """Answer one request; what fails foreseeably becomes an error in the client's own protocol."""
         is_post = request.method == "POST"
-        if not (is_post or request.is_websocket) or self._application.owns(request.path):
+        if not (is_post or request.is_websocket) or self._is_for_application(request.path):
             await self._application.handle(request, response)
             return
         outcome = self._telemetry.begin(request.client, request.method, request.path, request.head)
@@ -54,6 +56,10 @@ class Gateway:
             outcome.ending = Ending.COMPLETE
         finally:
             self._telemetry.record(outcome)
+
+    def _is_for_application(self, path: str) -> bool:
+        """Whether a request at this path is for the application whatever it is."""
+        return bool(self._prefix) and (path.startswith(self._below) or path == self._prefix)
 
 
 def guess_protocol(request: Request) -> Protocol:

@@ -11,7 +11,7 @@ from proxy.errors import Failure
 from proxy.wire import Head
 
 # Python's SDKs give httpx's read timeout, JavaScript's their own; both in seconds.
-_WAITS: Final = frozenset({b"x-stainless-read-timeout", b"x-stainless-timeout"})
+_WAITS: Final = (b"x-stainless-read-timeout", b"x-stainless-timeout")
 _RETRIES: Final = b"x-stainless-retry-count"
 # Both SDKs try twice by default; who has done so much oftener is not helped by another try.
 _RETRIES_THAT_HELP: Final = 4
@@ -31,10 +31,10 @@ def client_waits_s(head: Head, own_header: str | None) -> float:
     values = head.values
     if own_header is not None and (said := _number(values.get(own_header.lower().encode()))) is not None:
         return said
-    if _WAITS.isdisjoint(values):
-        return math.inf
-    waits = (_number(values.get(name)) for name in sorted(_WAITS))
-    return next((said for said in waits if said is not None), math.inf)
+    for name in _WAITS:
+        if name in values and (said := _number(values[name])) is not None:
+            return said
+    return math.inf
 
 
 def is_retry_worthwhile(failures: Iterable[Failure], head: Head) -> bool:

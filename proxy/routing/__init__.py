@@ -20,22 +20,19 @@ from proxy.routing.changes import (
 from proxy.routing.config_table import ConfigRoutingTable
 from proxy.routing.drains import Drain, Drains, asked_providers
 from proxy.routing.dynamic_table import DynamicRoutingTable
+from proxy.routing.resolution import USUAL_OPTIONS, Resolution, RouteSource, RoutingTarget
 from proxy.routing.shift import compared, resumed, shifted, stepped, taken_back
 from proxy.routing.tables import AdminRoutingTable, DescribedTable, ModelRegistry, RoutingTable
 from proxy.routing.types import (
     ALWAYS_USABLE,
-    USUAL_OPTIONS,
     Affinity,
     Conditions,
     DynamicRoute,
     Expiry,
     ModelEntry,
-    Resolution,
     RouteEndpoint,
     RouteEntry,
-    RouteSource,
     RouteView,
-    RoutingTarget,
     Shift,
     ShiftGuard,
 )

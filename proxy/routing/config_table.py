@@ -6,19 +6,9 @@ from proxy.config import settings_from
 from proxy.config.settings import Model, Provider, RouteStrategy
 from proxy.errors import UnknownModelError
 from proxy.routing.names import neighbours
+from proxy.routing.resolution import Resolution, RouteSource, RoutingTarget
 from proxy.routing.route import Route
-from proxy.routing.types import (
-    ALWAYS_USABLE,
-    Affinity,
-    Conditions,
-    ModelEntry,
-    Resolution,
-    RouteEndpoint,
-    RouteEntry,
-    RouteSource,
-    RouteView,
-    RoutingTarget,
-)
+from proxy.routing.types import ALWAYS_USABLE, Affinity, Conditions, ModelEntry, RouteEndpoint, RouteEntry, RouteView
 
 Section = Mapping[str, object] | None
 

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from proxy.errors import ProviderDrainedError
-from proxy.routing.types import ALWAYS_USABLE, Conditions, Resolution, RoutingTarget
+from proxy.routing.resolution import Resolution, RoutingTarget
+from proxy.routing.types import ALWAYS_USABLE, Conditions
 
 
 class Drain(msgspec.Struct, frozen=True):
@@ -73,9 +74,7 @@ class Drains:
             raise ProviderDrainedError(providers)
         if len(asked) == len(providers):
             return resolution
-        first, *others = (target for target in targets if target.provider_name in asked)
-        drained = tuple(target for target in targets if target.provider_name not in asked)
-        return msgspec.structs.replace(resolution, target=first, fallbacks=tuple(others), drained=drained)
+        return resolution.without(tuple(target for target in targets if target.provider_name not in asked))
 
 
 def asked_providers(providers: Collection[str], drained: Mapping[str, Drain]) -> set[str]:

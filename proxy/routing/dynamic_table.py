@@ -14,6 +14,7 @@ from proxy.routing.drains import Drains
 from proxy.routing.ends import ended, next_end
 from proxy.routing.inner import described
 from proxy.routing.names import SortedNames, neighbours
+from proxy.routing.resolution import Resolution, RouteSource, RoutingTarget
 from proxy.routing.route import Route
 from proxy.routing.shift import ready_shift
 from proxy.routing.tables import ModelRegistry, RoutingTable
@@ -24,11 +25,8 @@ from proxy.routing.types import (
     DynamicRoute,
     Expiry,
     ModelEntry,
-    Resolution,
     RouteEntry,
-    RouteSource,
     RouteView,
-    RoutingTarget,
 )
 
 # Members of an enum are looked up in a tenth of the time under names of their own.

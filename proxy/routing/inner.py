@@ -1,15 +1,9 @@
 """What can stand below the dynamic routes: any table, described as well as it lets itself be."""
 
 from proxy.config.settings import RouteStrategy
+from proxy.routing.resolution import Resolution, RouteSource, RoutingTarget
 from proxy.routing.tables import DescribedTable, ResolvingTable, RoutingTable
-from proxy.routing.types import (
-    Resolution,
-    RouteEndpoint,
-    RouteEntry,
-    RouteSource,
-    RouteView,
-    RoutingTarget,
-)
+from proxy.routing.types import RouteEndpoint, RouteEntry, RouteView
 
 
 def described(table: RoutingTable) -> DescribedTable:

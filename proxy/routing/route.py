@@ -9,20 +9,9 @@ import msgspec
 
 from proxy.config.settings import EndpointOverrides, RouteOptions, RouteStrategy
 from proxy.errors import InvalidRequestError
+from proxy.routing.resolution import USUAL_OPTIONS, Resolution, RouteSource, RoutingTarget
 from proxy.routing.strategies import STRATEGIES, Targets
-from proxy.routing.types import (
-    ALWAYS_USABLE,
-    USUAL_OPTIONS,
-    Affinity,
-    Conditions,
-    DynamicRoute,
-    Expiry,
-    Resolution,
-    RouteEndpoint,
-    RouteSource,
-    RoutingTarget,
-    Shift,
-)
+from proxy.routing.types import ALWAYS_USABLE, Affinity, Conditions, DynamicRoute, Expiry, RouteEndpoint, Shift
 
 
 class Route:

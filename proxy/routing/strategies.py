@@ -8,7 +8,8 @@ from random import Random
 from threading import Lock
 
 from proxy.config.settings import RouteStrategy
-from proxy.routing.types import Affinity, Conditions, RoutingTarget
+from proxy.routing.resolution import RoutingTarget
+from proxy.routing.types import Affinity, Conditions
 
 Targets = tuple[RoutingTarget, ...]
 Choice = tuple[RoutingTarget, Targets]

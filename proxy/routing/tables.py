@@ -2,7 +2,8 @@
 
 from typing import Protocol, runtime_checkable
 
-from proxy.routing.types import DynamicRoute, ModelEntry, Resolution, RouteEntry, RouteView, RoutingTarget
+from proxy.routing.resolution import Resolution, RoutingTarget
+from proxy.routing.types import DynamicRoute, ModelEntry, RouteEntry, RouteView
 
 
 class RoutingTable(Protocol):

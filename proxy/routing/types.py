@@ -4,50 +4,15 @@ Immutable where it travels between rooms; `RouteEndpoint` and `DynamicRoute` are
 """
 
 from collections.abc import Callable, Iterator
-from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
-from proxy.config.settings import EndpointOverrides, RouteOptions, RouteStrategy
-
-USUAL_OPTIONS = RouteOptions()
-
+from proxy.config.settings import RouteOptions, RouteStrategy
+from proxy.routing.resolution import USUAL_OPTIONS, RouteSource, RoutingTarget
 
 Affinity = Callable[[str | None], str]
 """Tells what a request's affinity is, by the header of that name or else by its body: "" if there is none."""
-
-
-class RouteSource(StrEnum):
-    """Where a resolution came from."""
-
-    DYNAMIC = "dynamic"
-    CONFIG = "config"
-    DIRECT = "direct"
-
-
-class RoutingTarget(msgspec.Struct, frozen=True, cache_hash=True):
-    """What a route chose for one request: a provider, and the model id to ask it for."""
-
-    provider_name: str
-    model_id: str
-    overrides: EndpointOverrides | None = None
-
-
-class Resolution(msgspec.Struct, frozen=True):
-    """Where one request goes: the chosen target, the ordered fallbacks behind it, and why.
-
-    `revision` is the table's version that decided; `options` and `strategy` are the route's; `drained` are the targets
-    that were left out since somebody has drained their providers.
-    """
-
-    target: RoutingTarget
-    fallbacks: tuple[RoutingTarget, ...]
-    source: RouteSource
-    revision: int
-    options: RouteOptions = USUAL_OPTIONS
-    strategy: RouteStrategy = RouteStrategy.PRIORITY
-    drained: tuple[RoutingTarget, ...] = ()
 
 
 class RouteEntry(msgspec.Struct, frozen=True):

@@ -6,12 +6,13 @@ Never a body, a query, a header or a secret. Whatever a client chose is escaped 
 import json
 import logging
 from datetime import UTC, datetime
+from typing import Final
 
 from proxy.config import AccessLog
 from proxy.telemetry.log import BARE
 from proxy.telemetry.outcome import Attempt, Outcome
 
-_log = logging.getLogger("pointsman.access")
+_log: Final = logging.getLogger("pointsman.access")
 
 
 def write_line(outcome: Outcome, form: AccessLog) -> None:

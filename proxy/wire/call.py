@@ -6,9 +6,8 @@ Paths and queries stay as they came, percent-encoded; only the model's name in t
 import re
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 from urllib.parse import quote, unquote, unquote_plus
-
-import msgspec
 
 from proxy.errors import InvalidRequestError, NotFoundError, Protocol
 from proxy.wire.model_name import check_model_name
@@ -23,25 +22,25 @@ class ModelPlace(StrEnum):
 
 
 # A member of an enum is looked up in a tenth of the time under a name of its own.
-_IN_QUERY = ModelPlace.QUERY
+_IN_QUERY: Final = ModelPlace.QUERY
 # A client's own prefix may stand before the version (`/openai/v1/…`); what follows the first one counts.
-_VERSIONED = re.compile(r"(?:/.*?)?/(?P<version>v1|v1beta)(?P<rest>/.*)")
-_GEMINI_METHOD = re.compile(r"/models/(?P<model>.*):(?P<method>[A-Za-z]+)")
-_VERSION_AT_END = re.compile(r".*/v\d+\w*")
+_VERSIONED: Final = re.compile(r"(?:/.*?)?/(?P<version>v1|v1beta)(?P<rest>/.*)")
+_GEMINI_METHOD: Final = re.compile(r"/models/(?P<model>.*):(?P<method>[A-Za-z]+)")
+_VERSION_AT_END: Final = re.compile(r".*/v\d+\w*")
 # A dot segment or a backslash could climb out of the provider's base URL.
-_UNSAFE = re.compile(r"//|\\|[\x00-\x20\x7f]|/\.{1,2}(?=[/;]|$)")
-_ENCODED = re.compile(r"%(?:2[eEfF]|5[cC])")
+_UNSAFE: Final = re.compile(r"//|\\|[\x00-\x20\x7f]|/\.{1,2}(?=[/;]|$)")
+_ENCODED: Final = re.compile(r"%(?:2[eEfF]|5[cC])")
 # RFC 3986 §3.3: a segment's characters, less the slash's percent-encoding in a model id that holds one.
-_PATH_SAFE = "!$&'()*+,;=:@-._~"
-_QUERY_SAFE = "!$'()*,;:@-._~/"
+_PATH_SAFE: Final = "!$&'()*+,;=:@-._~"
+_QUERY_SAFE: Final = "!$'()*,;:@-._~/"
 # What clients of Gemini, of Azure OpenAI's realtime API, and of OAuth (RFC 6750 §2.3) may prove their identity with.
-_CREDENTIALS = frozenset({"key", "api-key", "access-token"})
+_CREDENTIALS: Final = frozenset({"key", "api-key", "access-token"})
 
 
-class Call(msgspec.Struct, frozen=True, cache_hash=True):
-    """One request's intent.
+class Call:
+    """One request's intent; it never changes.
 
-    Attributes:
+    Args:
         protocol: the API family of the request.
         path: from the version on, such as `/v1/chat/completions`.
         operation: the path behind the version (`chat/completions`), with the model left out of Gemini's
@@ -51,12 +50,30 @@ class Call(msgspec.Struct, frozen=True, cache_hash=True):
         model: its name, if that is in the path or the query.
     """
 
-    protocol: Protocol
-    path: str
-    operation: str
-    query: str
-    place: ModelPlace
-    model: str | None = None
+    __slots__ = ("_hash", "model", "operation", "path", "place", "protocol", "query")
+
+    def __init__(
+        self, protocol: Protocol, path: str, operation: str, query: str, place: ModelPlace, model: str | None = None
+    ) -> None:
+        self.protocol: Final = protocol
+        self.path: Final = path
+        self.operation: Final = operation
+        self.query: Final = query
+        self.place: Final = place
+        self.model: Final = model
+        self._hash: Final = hash(self._told())
+
+    def _told(self) -> tuple[object, ...]:
+        return self.protocol, self.path, self.operation, self.query, self.place, self.model
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Call) and self._told() == other._told())
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"Call{self._told()!r}"
 
     def url(self, base_url: str, model_id: str) -> str:
         """Where a provider with this base URL is asked the same of `model_id`.
@@ -86,8 +103,8 @@ def parse_call(path: str, query: str) -> Call:
     """
     call = _parse_path(path)
     if call.place is _IN_QUERY:
-        return msgspec.structs.replace(call, query=query, model=_model_in_query(query))
-    return msgspec.structs.replace(call, query=query) if query else call
+        return Call(call.protocol, call.path, call.operation, query, call.place, _model_in_query(query))
+    return Call(call.protocol, call.path, call.operation, query, call.place, call.model) if query else call
 
 
 # Clients ask at few paths. (The query is no part of it: it may hold a credential.)

@@ -5,7 +5,7 @@ count that is cut in two between pieces is not seen.
 """
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 # Part of the names of all counts, of OpenAI's, Anthropic's and Gemini's APIs alike.
 _MARK: Final = b"oken"
@@ -19,11 +19,23 @@ _BOTH: Final = re.compile(_INPUT + rb".{0,300}?" + _OUTPUT, re.DOTALL)
 _EITHER: Final = (re.compile(_INPUT), re.compile(_OUTPUT))
 
 
-class Tokens(NamedTuple):
+class Tokens:
     """Tokens of one request; None where the provider didn't say."""
 
-    input: int | None
-    output: int | None
+    __slots__ = ("input", "output")
+
+    def __init__(self, input: int | None, output: int | None) -> None:  # noqa: A002 - so they are called
+        self.input: Final = input
+        self.output: Final = output
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tokens) and (self.input, self.output) == (other.input, other.output)
+
+    def __hash__(self) -> int:
+        return hash((self.input, self.output))
+
+    def __repr__(self) -> str:
+        return f"Tokens({self.input}, {self.output})"
 
 
 UNCOUNTED: Final = Tokens(None, None)
