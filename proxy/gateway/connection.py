@@ -26,7 +26,7 @@ from proxy.wire import Head
 _log: Final = logging.getLogger("pointsman.server")
 
 # A connection without a request under way; a head that drips in longer than this is cut as well.
-_KEEPALIVE_S: Final = 75.0
+_KEEPALIVE_S = 75.0
 # How long an unread request body is read on after an early answer, so that the client gets to see the answer.
 _LINGER_S: Final = 10.0
 

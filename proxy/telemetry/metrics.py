@@ -23,7 +23,7 @@ OTHER: Final = "(other)"
 """What came when there were too many others."""
 ABANDONED: Final = "abandoned"
 """What became of an attempt that was given up before it got an answer: its client left, or another answered sooner."""
-MOST_CELLS: Final = 10_000
+MOST_CELLS = 10_000
 # So few are counted together that nobody notices how long it takes, and so many that they share what it costs.
 _BATCH: Final = 64
 

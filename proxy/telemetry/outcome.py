@@ -16,7 +16,7 @@ _PROCESS: Final = token_hex(8)
 _numbers: Final = count(1)
 _now: Final = time.monotonic
 
-STALL_S: Final = 1.0
+STALL_S = 1.0
 """How long a stream pauses at least for it to count as a stall."""
 
 

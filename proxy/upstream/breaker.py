@@ -15,8 +15,8 @@ ERROR_RATE: Final = 0.5
 WINDOW_S: Final = 30
 WINDOW_RESULTS: Final = 20
 # A restarted process is back in seconds; an outage is asked about once a minute.
-FIRST_OPEN_S: Final = 5.0
-LONGEST_OPEN_S: Final = 60.0
+FIRST_OPEN_S = 5.0
+LONGEST_OPEN_S = 60.0
 # So that several proxies don't come back to a provider in the same moment.
 JITTER: Final = 0.2
 # A provider may ask for a pause until a quota's next day; ours would then never learn that it was raised meanwhile.

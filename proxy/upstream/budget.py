@@ -9,7 +9,7 @@ DEPOSITS_FOR_ONE: Final = 5
 # What busy times may save up for a failing moment.
 MOST_SAVED: Final = 100
 # A proxy with few requests can always try elsewhere; and at 10 a second nobody is overrun.
-RESERVE_PER_S: Final = 10.0
+RESERVE_PER_S = 10.0
 
 
 class RetryBudget:

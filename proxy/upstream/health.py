@@ -14,8 +14,8 @@ from proxy.upstream.endpoint_health import EndpointHealth, HealthChange
 __all__ = ["EndpointHealth", "Health", "HealthChange"]
 
 # A client can name any model id at a provider; what it makes up must not fill the memory.
-MOST_ENDPOINTS: Final = 4096
-_MANY: Final = MOST_ENDPOINTS // 2
+MOST_ENDPOINTS = 4096
+_MANY = MOST_ENDPOINTS // 2
 # For a trial that is under way: most answers begin within it.
 _TRIAL_S: Final = 1.0
 
