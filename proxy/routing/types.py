@@ -1,4 +1,4 @@
-"""The vocabulary of routing: what a route is made of.
+"""The vocabulary of routing: what a route is made of; what it gives for a request is in `resolution.py`.
 
 Immutable where it travels between rooms; `RouteEndpoint` and `DynamicRoute` are plain records that a caller fills in.
 """

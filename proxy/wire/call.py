@@ -73,7 +73,8 @@ class Call:
         return self._hash
 
     def __repr__(self) -> str:
-        return f"Call{self._told()!r}"
+        # Without the query, in which a client may prove its identity.
+        return f"Call({self.protocol!r}, {self.path!r}, {self.operation!r}, {self.place!r}, {self.model!r})"
 
     def url(self, base_url: str, model_id: str) -> str:
         """Where a provider with this base URL is asked the same of `model_id`.

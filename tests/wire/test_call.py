@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from proxy.errors import InvalidRequestError, NotFoundError, Protocol, ProxyError
 from proxy.wire import ModelPlace, parse_call
 
+SECRET = "sk-of-the-client"
+
 
 @pytest.mark.parametrize(
     ("path", "query", "protocol", "place", "operation", "model"),
@@ -106,3 +108,11 @@ def test_no_path_leaves_the_base_url(path: str, query: str) -> None:
 
     assert url.startswith("https://host/base/")
     assert not {"..", "."} & set(url.partition("?")[0].lower().replace("%2e", ".").split("/"))
+
+
+@pytest.mark.parametrize("name", ["key", "api-key", "access_token"])
+def test_what_a_client_proves_itself_with_is_in_no_repr(name: str) -> None:
+    """A query may hold a credential, and a repr may get into a log."""
+    call = parse_call("/v1/realtime", f"model=m&{name}={SECRET}")
+    assert call.query.endswith(SECRET)
+    assert SECRET not in repr(call)
