@@ -111,3 +111,22 @@ def test_what_is_compiled_does_nothing_that_a_compiler_makes_something_else_of(m
         assert not (each.keywords and "Struct" in bases), f"{each.name} loses {ast.unparse(each.keywords[0])}"
         values = [node for node in each.body if isinstance(node, ast.Assign)]
         assert not (values and any(base.endswith("Error") for base in bases)), f"{each.name} loses its values"
+
+
+def test_what_tests_lower_is_no_constant_where_it_is_compiled() -> None:
+    """A `Final` is written into the code that uses it: a test that replaces it would change nothing, and wait."""
+    replaced = {
+        str(node.args[-2].value).rpartition(".")[2]
+        for module in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "monkeypatch.setattr"
+        if isinstance(node.args[-2], ast.Constant)
+    }
+    assert "_KEEPALIVE_S" in replaced
+    constants = {
+        ast.unparse(node.target)
+        for module in COMPILED
+        for node in ast.parse(module.read_text()).body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation).startswith("Final")
+    }
+    assert not replaced & constants
