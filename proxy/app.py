@@ -22,7 +22,7 @@ from proxy.upstream import Health, HealthChange, Preflight, Prober, Upstream
 
 _ADMIN = "/admin"
 _METRICS = "/metrics"
-_OBJECTS_BETWEEN_COLLECTIONS = 25_000
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 
 class StartError(Exception):
