@@ -54,10 +54,12 @@ async def read_whole(request: Request, limits: Server) -> Document:
         return b"".join([piece async for piece in pieces])
     # With its place made beforehand, each piece can go at once: joining them in the end takes the memory twice.
     body = bytearray(min(request.content_length, limits.max_body_bytes))
-    position = 0
-    async for piece in pieces:
-        body[position : position + len(piece)] = piece
-        position += len(piece)
+    # By way of a view, for a bytearray first makes another one of what is assigned to it.
+    with memoryview(body) as view:
+        position = 0
+        async for piece in pieces:
+            view[position : position + len(piece)] = piece
+            position += len(piece)
     return body
 
 

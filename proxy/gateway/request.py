@@ -9,6 +9,7 @@ from proxy.wire import Head
 
 # What may wait here for its reader before reading from the client pauses.
 _BUFFER_BYTES: Final = 256 * 1024
+_LARGE_BYTES: Final = 64 * 1024
 
 
 class Flow(Interface):
@@ -100,6 +101,9 @@ class Request:
             if self._broken is not None:
                 raise self._broken
             await self._more(limit_s)
+        # Large pieces go one by one, for whoever reads them copies them once more as it is.
+        if len(self._pieces) > 1 and len(self._pieces[0]) >= _LARGE_BYTES:
+            return self._pieces.pop(0)
         return self.take()
 
     def take(self) -> bytes:
