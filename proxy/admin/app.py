@@ -177,7 +177,7 @@ async def _compiling_templates(app: web.Application) -> AsyncIterator[None]:
             if not is_over.is_set():
                 environment.get_template(name)
 
-    compiling = asyncio.create_task(asyncio.to_thread(compile_all))
+    compiling = asyncio.get_running_loop().run_in_executor(None, compile_all)
     yield
     is_over.set()
     await compiling
