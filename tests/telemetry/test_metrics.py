@@ -198,13 +198,21 @@ async def test_limits_and_budgets_are_told(
 
 
 async def test_pauses_of_a_stream_are_counted(
-    proxy: Proxy, http: aiohttp.ClientSession, scrape: ScrapeOf, monkeypatch: pytest.MonkeyPatch
+    make_straw: MakeStraw,
+    make_proxy: MakeProxy,
+    http: aiohttp.ClientSession,
+    scrape: ScrapeOf,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Here each piece comes after a pause that counts, even where the clock doesn't tell it from the piece before."""
+    """Those between two tokens are usual, but not where any pause counts."""
+    proxy = await make_proxy(
+        providers={"straw": provider_section(await make_straw(token_delay_s=0.005))},
+        models={"fast": {"endpoints": [{"provider": "straw", "model_id": "straw-small"}]}},
+    )
     assert await ask(http, proxy, "fast", stream=True) == 200
     assert (await scrape(proxy)).total("pointsman_stream_stalls_total") == 0
 
-    monkeypatch.setattr(relay, "STALL_S", -1.0)
+    monkeypatch.setattr(relay, "STALL_S", 0.0)
     assert await ask(http, proxy, "fast", stream=True) == 200
 
     assert (await scrape(proxy)).total("pointsman_stream_stalls_total", provider="straw", model_id="straw-small") > 0
