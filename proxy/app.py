@@ -22,8 +22,7 @@ from proxy.upstream import Health, HealthChange, Preflight, Prober, Upstream
 
 _ADMIN = "/admin"
 _METRICS = "/metrics"
-# About a hundred belong to each request under way; looking through this many takes some milliseconds at a stretch.
-_OBJECTS_BETWEEN_COLLECTIONS = 50_000
+_OBJECTS_BETWEEN_COLLECTIONS = 25_000
 
 
 class StartError(Exception):
