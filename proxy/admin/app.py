@@ -1,10 +1,8 @@
 """Wires the admin application together: every path it answers stands in `_add_paths`."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from threading import Event
 
 import aiohttp_jinja2
 import jinja2
@@ -93,7 +91,7 @@ def build_admin(  # noqa: PLR0913 - it is wired to most of the program
     app[RELOAD] = reload
     app[EXPOSE] = expose
     app[PREFLIGHT] = preflight
-    _set_up_templates(app)
+    _load_templates(app)
     _add_paths(app)
     return app
 
@@ -149,7 +147,8 @@ def _add_paths(app: web.Application) -> None:
         add_call(app, call)
 
 
-def _set_up_templates(app: web.Application) -> None:
+def _load_templates(app: web.Application) -> None:
+    """Read and compile every template now: nothing is read from disk while requests wait."""
     environment = aiohttp_jinja2.setup(
         app,
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
@@ -162,22 +161,5 @@ def _set_up_templates(app: web.Application) -> None:
     told = (words.ago, words.ahead, words.span, words.rate, words.share, words.millis)
     environment.filters.update({each.__name__: each for each in told})
     environment.filters["shares"] = lambda route: shares(route.strategy, route.endpoints)
-    app.cleanup_ctx.append(_compiling_templates)
-
-
-async def _compiling_templates(app: web.Application) -> AsyncIterator[None]:
-    """Read and compile every template in a thread: traffic shouldn't wait for it, neither at the start nor later.
-
-    A page that is asked for sooner compiles its own.
-    """
-    environment, is_over = aiohttp_jinja2.get_env(app), Event()
-
-    def compile_all() -> None:
-        for name in environment.list_templates():
-            if not is_over.is_set():
-                environment.get_template(name)
-
-    compiling = asyncio.get_running_loop().run_in_executor(None, compile_all)
-    yield
-    is_over.set()
-    await compiling
+    for name in environment.list_templates():
+        environment.get_template(name)

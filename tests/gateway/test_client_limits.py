@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
@@ -30,7 +30,9 @@ async def test_a_head_that_does_not_come(sent: bytes, scripted: Start, monkeypat
             await read_answer(reader)
         dripping = asyncio.create_task(_drip(writer)) if sent else None
 
-        assert await rest(reader) == b""
+        # A byte that comes too late resets the connection (RFC 9112 §9.6).
+        with suppress(ConnectionResetError):
+            assert await rest(reader) == b""
         if dripping is not None:
             dripping.cancel()
         writer.close()
