@@ -4,8 +4,6 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp_jinja2
-import jinja2
 from aiohttp import web
 
 from proxy.admin import login
@@ -40,8 +38,8 @@ from proxy.admin.keys import (
     Reload,
 )
 from proxy.admin.overview import Overview
-from proxy.admin.pages import add_pages, words
-from proxy.admin.pages.shares import shares
+from proxy.admin.page_templates import load_templates
+from proxy.admin.pages import add_pages
 from proxy.admin.paths import Paths, add_call
 from proxy.admin.static_files import StaticFiles
 from proxy.config import Current
@@ -91,7 +89,7 @@ def build_admin(  # noqa: PLR0913 - it is wired to most of the program
     app[RELOAD] = reload
     app[EXPOSE] = expose
     app[PREFLIGHT] = preflight
-    _load_templates(app)
+    load_templates(app, _HERE / "templates")
     _add_paths(app)
     return app
 
@@ -145,21 +143,3 @@ def _add_paths(app: web.Application) -> None:
 
     for call in (*CALLS, Document().call):
         add_call(app, call)
-
-
-def _load_templates(app: web.Application) -> None:
-    """Read and compile every template now: nothing is read from disk while requests wait."""
-    environment = aiohttp_jinja2.setup(
-        app,
-        loader=jinja2.FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        auto_reload=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    told = (words.ago, words.ahead, words.span, words.rate, words.share, words.millis)
-    environment.filters.update({each.__name__: each for each in told})
-    environment.filters["shares"] = lambda route: shares(route.strategy, route.endpoints)
-    for name in environment.list_templates():
-        environment.get_template(name)
