@@ -5,6 +5,7 @@
 
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -199,6 +200,11 @@ class Provider(msgspec.Struct, frozen=True):
     def protocol(self) -> Protocol:
         """The native protocol."""
         return next(iter(self.protocols))
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it is asked over TLS, in one of its protocols at least."""
+        return any(urlsplit(each.base_url).scheme == "https" for each in self.protocols.values())
 
 
 class Endpoint(msgspec.Struct, frozen=True):

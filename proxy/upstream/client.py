@@ -35,7 +35,7 @@ _KINDS: Final = 1024
 _log: Final = logging.getLogger("pointsman.upstream")
 
 TlsContexts = Mapping[str, ssl.SSLContext]
-"""How each provider is talked to over TLS, by its name."""
+"""How providers are talked to over TLS, by their names; one that isn't needn't be here."""
 
 
 class Answer:
@@ -108,7 +108,7 @@ class Upstream:
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._providers: Mapping[str, Provider] = {}
         self._former: Mapping[str, Provider] = {}
-        self._usual_tls = tls_context(None)
+        self._usual_tls: ssl.SSLContext | None = None
         self._tls: TlsContexts = {}
         self._at_first = (providers, self.tls_for(providers))
         self._origins: dict[tuple[str, Protocol], Origin] = {}
@@ -134,12 +134,17 @@ class Upstream:
 
     def tls_for(self, providers: Mapping[str, Provider]) -> TlsContexts:
         """Make ready for `adopt`; reads files, so a running program calls it in a thread. Raises `OSError`."""
-        return {name: self._tls_for(provider) for name, provider in providers.items()}
+        return {name: self._tls_for(each) for name, each in providers.items() if each.is_secure or each.ca_bundle}
 
     def _tls_for(self, provider: Provider) -> ssl.SSLContext:
         if provider == self._providers.get(provider.name):
             return self._tls[provider.name]
-        return tls_context(provider.ca_bundle) if provider.ca_bundle else self._usual_tls
+        if provider.ca_bundle:
+            return tls_context(provider.ca_bundle)
+        # Reading the system's authorities takes as long as answering hundreds of requests.
+        if self._usual_tls is None:
+            self._usual_tls = tls_context(None)
+        return self._usual_tls
 
     def adopt(self, providers: Mapping[str, Provider], tls: TlsContexts) -> None:
         """Talk to these providers from now on.
@@ -161,7 +166,9 @@ class Upstream:
         self._former = {name: each for name, each in self._providers.items() if name not in providers}
         former = {key: origin for key, origin in self._origins.items() if key[0] in self._former}
         self._origins = former | {
-            (name, protocol): self._origins[name, protocol] if name in kept else Origin(provider, settings, tls[name])
+            (name, protocol): self._origins[name, protocol]
+            if name in kept
+            else Origin(provider, settings, tls[name] if provider.is_secure else None)
             for name, provider in providers.items()
             for protocol, settings in provider.protocols.items()
         }

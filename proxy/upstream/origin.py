@@ -72,13 +72,13 @@ class Origin:
     Args:
         provider: whose address it is.
         protocol: how it is asked.
-        tls: the provider's TLS settings, used if the address is an https one.
+        tls: the provider's TLS settings, used if the address is an https one; None only if it isn't.
 
     Attributes:
         address: its host and port.
     """
 
-    def __init__(self, provider: Provider, protocol: ProtocolSettings, tls: ssl.SSLContext) -> None:
+    def __init__(self, provider: Provider, protocol: ProtocolSettings, tls: ssl.SSLContext | None) -> None:
         self.provider, self._protocol = provider, protocol
         parts = urlsplit(protocol.base_url)
         self.address = host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
