@@ -1,5 +1,6 @@
 """The benchmark's command line."""
 
+import os
 import signal
 import sys
 import tempfile
@@ -97,6 +98,8 @@ def main(  # noqa: PLR0913 - the options
         require_programs()
         # Unwinds the stack, so that everything that was started is stopped.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        # An installed program has its bytecode; without it a start would mostly be compiling.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
             directory = Path(name)
             run = carry_out(plan, pick_cores(), lambda line: click.echo(line, err=True), directory)
