@@ -43,6 +43,8 @@ _utf8: Final = getincrementaldecoder("utf-8")
 _WINDOW_BYTES: Final = 1024 * 1024
 
 _KEY: Final = b'"model"'
+_MUCH_BYTES: Final = 64 * 1024
+_FEW_QUOTES: Final = 100
 # Nothing else can spell a letter of the key in another way.
 _ESCAPED_LETTER: Final = rb"\u006"
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -62,10 +64,9 @@ def find_model(body: Document) -> ModelInBody:
     text, value = _decode(body)
     if not value:
         raise InvalidRequestError("The body names no model: add `model`.", param="model")
-    # From behind, since CPython searches in this direction three times as fast; for a single byte faster still, and an
-    # encoded image has no escape at all.
-    place = text.rfind(_KEY)
-    if place < 0 or text.rfind(_KEY, 0, place) >= 0 or (text.rfind(b"\\") >= 0 and text.rfind(_ESCAPED_LETTER) >= 0):
+    place = _last_key(text, len(text))
+    # For a single byte CPython searches fastest, and an encoded image has no escape at all.
+    if place < 0 or _last_key(text, place) >= 0 or (text.rfind(b"\\") >= 0 and text.rfind(_ESCAPED_LETTER) >= 0):
         spans = tuple(_top_level_spans(body))
         start, end = spans[-1]
     else:
@@ -75,6 +76,23 @@ def find_model(body: Document) -> ModelInBody:
         end = start + len(value)
         spans = ((start, end),)
     return ModelInBody(_name_in(bytes(body[start:end])), spans)
+
+
+def _last_key(text: Document, end: int) -> int:
+    """Where the last `"model"` before `end` begins, -1 if there is none.
+
+    From behind, since CPython searches in this direction three times as fast; and where there is much text, such as an
+    encoded image, from quote to quote, as long as these are few: a single byte is found ten times as fast as a word.
+    """
+    if end > _MUCH_BYTES:
+        quote = end
+        for _ in range(_FEW_QUOTES):
+            quote = text.rfind(b'"', 0, quote)
+            if quote < 0 or text.startswith(_KEY, quote):
+                return quote
+        # The last of these quotes may be the one that a key ends with.
+        end = min(end, quote + len(_KEY) - 1)
+    return text.rfind(_KEY, 0, end)
 
 
 def splice_model(body: Document, found: ModelInBody, model_id: str) -> tuple[Document | memoryview, ...]:

@@ -122,6 +122,16 @@ def test_a_large_body_is_found_in() -> None:
     assert find_model(keys.encode()).name == "a"
 
 
+@pytest.mark.parametrize("strings", [0, *range(40, 60), 5000])
+def test_the_top_level_model_of_a_large_body_counts(strings: int) -> None:
+    """However much stands between it and a nested one, and whichever of the two is nearer to the end."""
+    texts = ",".join(['"t"'] * strings + [r'"\""'])  # an odd number of quotes
+    nested = f'{{"pad":"{"A" * 70_000}","model":"nested"}}'
+    for pattern in ('{{"model":{},"x":[{}],"y":{}}}', '{{"y":{2},"x":[{1}],"model":{0}}}'):
+        body, expected = (pattern.format(f'"{name}"', texts, nested).encode() for name in ("a", "NEW"))
+        assert b"".join(splice_model(body, find_model(body), "NEW")) == expected
+
+
 @pytest.mark.parametrize("size", [1024 * 1024 - 1, 1024 * 1024, 1024 * 1024 + 1])
 def test_utf8_is_checked_across_windows(size: int) -> None:
     """A character that spans two windows is valid; a broken one at the same place isn't."""
