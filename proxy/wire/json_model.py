@@ -43,7 +43,8 @@ _utf8: Final = getincrementaldecoder("utf-8")
 _WINDOW_BYTES: Final = 1024 * 1024
 
 _KEY: Final = b'"model"'
-_MUCH_BYTES: Final = 64 * 1024
+# Where looking at so many quotes in vain costs next to nothing beside all else.
+_MUCH_BYTES: Final = 1024 * 1024
 _FEW_QUOTES: Final = 100
 # Nothing else can spell a letter of the key in another way.
 _ESCAPED_LETTER: Final = rb"\u006"

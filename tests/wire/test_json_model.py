@@ -126,7 +126,7 @@ def test_a_large_body_is_found_in() -> None:
 def test_the_top_level_model_of_a_large_body_counts(strings: int) -> None:
     """However much stands between it and a nested one, and whichever of the two is nearer to the end."""
     texts = ",".join(['"t"'] * strings + [r'"\""'])  # an odd number of quotes
-    nested = f'{{"pad":"{"A" * 70_000}","model":"nested"}}'
+    nested = f'{{"pad":"{"A" * 1_100_000}","model":"nested"}}'
     for pattern in ('{{"model":{},"x":[{}],"y":{}}}', '{{"y":{2},"x":[{1}],"model":{0}}}'):
         body, expected = (pattern.format(f'"{name}"', texts, nested).encode() for name in ("a", "NEW"))
         assert b"".join(splice_model(body, find_model(body), "NEW")) == expected
