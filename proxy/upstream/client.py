@@ -35,7 +35,7 @@ _KINDS: Final = 1024
 _log: Final = logging.getLogger("pointsman.upstream")
 
 TlsContexts = Mapping[str, ssl.SSLContext]
-"""How providers are talked to over TLS, by their names; one that isn't needn't be here."""
+"""How each provider that is talked to over TLS is, by its name."""
 
 
 class Answer:
@@ -134,7 +134,7 @@ class Upstream:
 
     def tls_for(self, providers: Mapping[str, Provider]) -> TlsContexts:
         """Make ready for `adopt`; reads files, so a running program calls it in a thread. Raises `OSError`."""
-        return {name: self._tls_for(each) for name, each in providers.items() if each.is_secure or each.ca_bundle}
+        return {name: self._tls_for(provider) for name, provider in providers.items() if provider.is_secure}
 
     def _tls_for(self, provider: Provider) -> ssl.SSLContext:
         if provider == self._providers.get(provider.name):

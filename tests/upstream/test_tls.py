@@ -9,6 +9,8 @@ import pytest
 import trustme
 import uvloop
 
+from proxy.config import parse_settings
+from proxy.upstream import Upstream
 from proxy.upstream.broken import BrokenError, Phase
 from proxy.upstream.dial import Dialer
 from proxy.upstream.tls import tls_context
@@ -147,3 +149,14 @@ def test_the_context_is_strict() -> None:
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     with pytest.raises(OSError):  # noqa: PT011 - FileNotFoundError or ssl.SSLError, by the system
         tls_context("/nowhere.pem")
+
+
+def test_authorities_are_read_once_and_only_for_tls() -> None:
+    """Reading the system's takes longer than most of the start."""
+    addresses = {"plain": "http://h/v1", "one": "https://h/v1", "other": "https://i/v1"}
+    text = "providers: {" + ", ".join(f'{name}: {{base_url: "{url}"}}' for name, url in addresses.items()) + "}"
+    providers = parse_settings(text, {}).providers
+    contexts = Upstream(providers).tls_for(providers)
+
+    assert contexts.keys() == {"one", "other"}
+    assert contexts["one"] is contexts["other"]
