@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from proxy.config import Address, Current
-from proxy.gateway.connection import ClientConnection, Connections, Handler
+from proxy.gateway.connection import ClientConnection
+from proxy.gateway.connections import Connections, Handler
 from proxy.gateway.newcomers import turn_away
 
 _BACKLOG = 1024

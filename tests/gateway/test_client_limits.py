@@ -21,7 +21,7 @@ from tests.upstream.loopback import until
 )
 async def test_a_head_that_does_not_come(sent: bytes, scripted: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection without a request, or with a head that drips in, is closed after the keep-alive time."""
-    monkeypatch.setattr("proxy.gateway.connection._KEEPALIVE_S", 0.2)
+    monkeypatch.setattr("proxy.gateway.connections._KEEPALIVE_S", 0.2)
     proxy = await scripted(answers)
     for before in (b"", GET):
         reader, writer = await connect(proxy)

@@ -52,7 +52,7 @@ async def provider() -> AsyncIterator[CountingProvider]:
 @pytest.fixture
 async def proxy(make_proxy: MakeProxy, provider: CountingProvider, monkeypatch: pytest.MonkeyPatch) -> Proxy:
     # What a vector leaves unfinished ends with these limits.
-    monkeypatch.setattr("proxy.gateway.connection._KEEPALIVE_S", 1.0)
+    monkeypatch.setattr("proxy.gateway.connections._KEEPALIVE_S", 1.0)
     section = {"protocols": {"gemini": f"{provider.origin}/v1beta", "openai": f"{provider.origin}/v1"}}
     return await make_proxy(server={"client_idle_s": 0.5}, providers={"up": section})
 
