@@ -1,7 +1,6 @@
 """The composition root: builds the program out of its rooms, runs it, and stops it without losing a request."""
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -15,6 +14,7 @@ from proxy import __version__
 from proxy.admin import Reloaded, add_live, add_shadows, build_admin, build_metrics
 from proxy.config import Address, Current, Settings
 from proxy.gateway import Application, Attempts, Discovery, Gateway, Handler, Listener
+from proxy.memory import tune_memory
 from proxy.reload import Load, Reloader
 from proxy.routing import Change, ConfigRoutingTable, Drains, DynamicRoutingTable
 from proxy.telemetry import Alarms, EventKind, Readings, Telemetry, Tracer, TracingError, logging_to_stderr
@@ -22,7 +22,6 @@ from proxy.upstream import Health, HealthChange, Preflight, Prober, Upstream
 
 _ADMIN = "/admin"
 _METRICS = "/metrics"
-_OBJECTS_BETWEEN_COLLECTIONS = 25_000
 
 
 class StartError(Exception):
@@ -224,7 +223,7 @@ async def run_until_signal(proxy: Proxy) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     async with proxy:
-        _tune_garbage_collection()
+        tune_memory()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, proxy.reload_soon)
@@ -232,16 +231,6 @@ async def run_until_signal(proxy: Proxy) -> None:
         await stop.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, proxy.hurry)
-
-
-def _tune_garbage_collection() -> None:
-    """Look for cycles less often, and never among what lives as long as the process.
-
-    A request leaves none behind, but the objects of hundreds under way would be looked through again and again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
 
 
 def event_loop() -> asyncio.AbstractEventLoop:

@@ -19,6 +19,7 @@ from proxy.gateway.connections import Connections
 from proxy.gateway.parser import RequestParser
 from proxy.gateway.request import Request
 from proxy.gateway.response import Response
+from proxy.gateway.rest_of_body import RestOfBody
 from proxy.wire import Head
 
 _log: Final = logging.getLogger("pointsman.server")
@@ -112,6 +113,11 @@ class ClientConnection(asyncio.Protocol):
         if self._is_paused and self._transport is not None:
             self._is_paused = False
             self._transport.resume_reading()
+
+    def gather(self, body: bytearray, request: Request) -> None:
+        """Put the rest of a request's body behind its beginning, up to the end."""
+        if self._transport is not None:
+            self._transport.set_protocol(RestOfBody(self._transport, self, self._parser, request, body))
 
     def invite_body(self) -> None:
         """Tell the client that its body is wanted."""

@@ -83,6 +83,13 @@ class RequestParser:
         else:
             self._parse(data)
 
+    def skip_rest(self) -> None:
+        """The rest of the body that was coming has been read by another way; what is fed next is a request."""
+        self._parser = httptools.HttpRequestParser(self)
+        if self.incoming is not None:
+            self.incoming.end()
+            self.incoming = None
+
     def _parse(self, data: bytes) -> None:
         is_between = self.incoming is None and not self._target
         known = len(self.requests)

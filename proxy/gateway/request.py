@@ -23,6 +23,10 @@ class Flow(Interface):
         """Take more."""
         ...
 
+    def gather(self, body: bytearray, request: "Request") -> None:
+        """Put the rest of a request's body behind its beginning, up to the end; `wake` the request with each piece."""
+        ...
+
     def invite_body(self) -> None:
         """Tell the client that its body is wanted (RFC 9110 §10.1.1)."""
         ...
@@ -98,8 +102,6 @@ class Request:
         while not self._pieces:
             if self.is_complete:
                 return b""
-            if self._broken is not None:
-                raise self._broken
             await self._more(limit_s)
         # Large pieces go one by one, for whoever reads them copies them once more as it is.
         if len(self._pieces) > 1 and len(self._pieces[0]) >= _LARGE_BYTES:
@@ -118,7 +120,21 @@ class Request:
             self._buffered = 0
         return data
 
+    async def read_whole(self, limit_s: float) -> bytearray:
+        """All of a body whose length was announced, and of which nothing has been read yet: without a copy, if large.
+
+        Raises what `read` does.
+        """
+        body = bytearray(self.take())
+        if not self.is_complete:
+            self._flow.gather(body, self)
+            while not self.is_complete:
+                await self._more(limit_s)
+        return body
+
     async def _more(self, limit_s: float) -> None:
+        if self._broken is not None:
+            raise self._broken
         if self.awaits_invitation:
             self.awaits_invitation = False
             self._flow.invite_body()
@@ -140,20 +156,19 @@ class Request:
         self._buffered += len(piece)
         if self._buffered > _BUFFER_BYTES:
             self._flow.pause_body()
-        if self._waiter is not None:
-            self._wake()
+        self.wake()
 
     def end(self) -> None:
         """The body is complete."""
         self.is_complete = True
-        if self._waiter is not None:
-            self._wake()
+        self.wake()
 
     def fail(self, error: ProxyError) -> None:
         """The body doesn't go on as it should."""
         self._broken = self._broken or error
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let the reader look at what has changed."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
