@@ -81,6 +81,13 @@ def test_the_rule_itself_has_a_bottom() -> None:
     assert "gateway" not in BELOW["admin"]
 
 
+def test_no_server_asks_by_aiohttps_client() -> None:
+    """`serve` imports it in a way that leaves it without authorities (`cli/server_import.py`)."""
+    modules = [module for module in MODULES if room_of(module) not in {"cli", "rehearsal", "demo", "simulator"}]
+
+    assert not [module for module in modules if "ClientSession" in module.read_text()]
+
+
 def test_the_simulator_stands_alone() -> None:
     """Providers made of straw need aiohttp and msgspec, and nothing else of what is installed or of this project."""
     modules = [module for module in MODULES if room_of(module) == "simulator"]

@@ -1,6 +1,5 @@
 """The group that all commands stand in, and those that run the program: serve and demo."""
 
-import gc
 import logging
 import sys
 from io import TextIOWrapper
@@ -20,6 +19,7 @@ from proxy.cli.reload import reload
 from proxy.cli.requests import requests
 from proxy.cli.resolve import resolve
 from proxy.cli.routes import routes
+from proxy.cli.server_import import importing_a_server
 from proxy.cli.settings import CONFIG_FILE, listening_at, load, load_or_exit
 from proxy.cli.shadow import shadow
 from proxy.cli.shift import shift
@@ -71,12 +71,8 @@ def serve(config: Path | None, listen: str | None, log_level: str) -> None:
     """Run the proxy in the foreground until SIGTERM or Ctrl-C."""
     address = None if listen is None else listening_at(listen).server.listen
     settings = _listening(load_or_exit(config), address)
-    # What is imported is there to stay: looking through it for garbage takes a tenth of the start.
-    gc.disable()
-    from proxy import app  # noqa: PLC0415 - the server, only where one is run
-
-    gc.freeze()
-    gc.enable()
+    with importing_a_server():
+        from proxy import app  # noqa: PLC0415 - the server, only where one is run
     level = logging.getLevelNamesMapping()[log_level.upper()]
     sys.exit(app.serve(settings, level, lambda: _listening(load(config), address)))
 

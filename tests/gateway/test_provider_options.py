@@ -13,6 +13,7 @@ from proxy.app import Proxy
 from tests.conftest import MakeProxy, url
 from tests.gateway.recorded_provider import RecordedProvider, Reply
 from tests.gateway.scripted_provider import Connection, ScriptedProvider
+from tests.test_program import program
 
 ASK = {"model": "m", "messages": []}
 
@@ -54,6 +55,22 @@ async def test_ca_bundle(https_provider: tuple[str, Path], make_proxy: MakeProxy
     status, text = await ask(http, strict)
     assert status == 502
     assert "TLS certificate" in text
+
+
+async def test_authorities_of_the_environment(
+    https_provider: tuple[str, Path], tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    """`SSL_CERT_FILE` says whom the program trusts, as it does for any with OpenSSL."""
+    base_url, authority = https_provider
+    config = tmp_path / "proxy.yaml"
+    config.write_text(f"providers: {{up: {{base_url: {base_url}}}}}")
+    arguments = ("serve", "--config", str(config), "--listen", "127.0.0.1:0")
+    async with program(*arguments, SSL_CERT_FILE=str(authority)) as process:
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode()
+        origin = next(word for word in line.split() if word.startswith("http://"))
+        async with http.post(f"{origin}/v1/chat/completions", json={"model": "up:m"}) as response:
+            assert response.status == 200
 
 
 async def test_outgoing_proxy(make_proxy: MakeProxy, http: aiohttp.ClientSession) -> None:
