@@ -16,6 +16,8 @@ FORM_FIELDS = (
 )
 FORM_END = b"\r\n--XX--\r\n"
 HANDSHAKE = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
+SIZES = (100_000, 700_000)
+"""Of bodies; one that is large goes straight to its place."""
 MODELS = (b"up:m", b"up:m", b"chain", b"hedged", b"whole", b"limited", b"pooled", b"hedged queue")
 """What is asked for."""
 SAFE = frozenset({"none", "stream", "unframed", "says close", "close when idle", "garbage behind"})
@@ -105,7 +107,8 @@ class Client:
 
     async def pipelines(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         """Send several at once; the answers come in order."""
-        writer.write(self._request() + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + self._request(300_000))
+        size = self._chance.choice(SIZES)
+        writer.write(self._request(size) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + self._request(300_000))
         await self._read(reader)
         head = await reader.readuntil(b"\r\n\r\n")
         await reader.readexactly(int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]))
@@ -118,7 +121,8 @@ class Client:
 
     async def leaves_within_the_body(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         """Send a part of the body."""
-        writer.write(self._request(100_000)[: self._chance.randint(300, 90_000)])
+        size = self._chance.choice(SIZES)
+        writer.write(self._request(size)[: self._chance.randint(300, size)])
         return await self._leave(writer)
 
     async def leaves_behind_the_body(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
@@ -174,7 +178,8 @@ class Client:
 
     async def stalls(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         """Send a part of the body, and then nothing."""
-        writer.write(self._request(1000)[:500])
+        size = self._chance.choice(SIZES)
+        writer.write(self._request(size)[: size // 2])
         return await self._read(reader)
 
     async def uploads(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
