@@ -24,6 +24,9 @@ class Screen:
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.shown = ""
         self.status: int | None = None
+        # What was started in the background ignores Ctrl-C, and so would all that it starts.
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self._ours, theirs = pty.openpty()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "proxy", *arguments],

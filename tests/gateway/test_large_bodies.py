@@ -13,7 +13,7 @@ from proxy.app import Proxy, event_loop
 from proxy.config import settings_from
 from proxy.gateway.rest_of_body import RestOfBody
 from tests.gateway.conftest import Start
-from tests.gateway.raw_client import answers, connect, gone, open_connections, read_answer, rest
+from tests.gateway.raw_client import answers, connect, gone, read_answer, rest
 from tests.gateway.scripted_provider import Connection, Script, ScriptedProvider
 from tests.upstream.loopback import until
 
@@ -144,7 +144,7 @@ async def test_a_client_that_leaves_within_a_large_body(scripted: Start) -> None
     _, writer = await connect(proxy)
     writer.write(large(3 * MB, 3)[:MB])
     await writer.drain()
-    await until(lambda: open_connections(proxy))
+    await until(lambda: _straight(proxy))
     writer.transport.abort()
 
     await gone(proxy)
