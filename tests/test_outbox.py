@@ -57,23 +57,48 @@ async def test_many_writes_go_out_together_and_in_order() -> None:
     assert [data for name, data in log if name == "b"] == [b"1", b"2", b"3"]
 
 
+async def test_a_lone_peer_waits_for_nothing_though_it_got_several_pieces_before() -> None:
+    """The end of one streamed answer doesn't delay the beginning of the next."""
+    log: list[tuple[str, bytes]] = []
+    outbox, peer = Outbox(asyncio.get_running_loop()), Recorder(log, "a")
+    for data in (b"event", b"end"):
+        outbox.write(peer, data)
+    await turn()
+    outbox.write(peer, b"head")
+
+    assert log[-1] == ("a", b"head")
+
+
+async def test_what_waits_for_one_peer_becomes_one_write() -> None:
+    """Small pieces in a row are joined; large ones, which a copy would cost more than a write, are not."""
+    log: list[tuple[str, bytes]] = []
+    outbox = Outbox(asyncio.get_running_loop())
+    a, b = Recorder(log, "a"), Recorder(log, "b")
+    large = b"x" * 16 * 1024
+    for peer, data in ((b, b"1"), (a, b"1"), (a, b"2"), (a, large), (a, b"3"), (b, b"2"), (b, b"3"), (a, b"4")):
+        outbox.write(peer, data)
+    await turn()
+
+    assert log == [("b", b"1"), ("a", b"12"), ("a", large), ("a", b"3"), ("b", b"23"), ("a", b"4")]
+
+
 async def test_only_so_many_writes_wait_for_each_other() -> None:
     """In a turn with very many writes the first go out long before its end, and the order stays."""
     log: list[tuple[str, bytes]] = []
-    outbox, peer = Outbox(asyncio.get_running_loop()), Recorder(log, "a")
-    sent = [b"%d" % number for number in range(2 * MOST_WAITING + 5)]
-    for data in sent[:2]:
-        outbox.write(peer, data)
+    outbox = Outbox(asyncio.get_running_loop())
+    peers = [Recorder(log, str(number)) for number in range(2 * MOST_WAITING + 5)]
+    for peer in peers[:2]:
+        outbox.write(peer, b"x")
     await turn()
     gone = []
-    for data in sent[2:]:
-        outbox.write(peer, data)
+    for peer in peers[2:]:
+        outbox.write(peer, b"x")
         gone.append(len(log) - 2)
     await turn()
 
     assert max(number - out for number, out in enumerate(gone, 1)) == MOST_WAITING - 1
     assert gone[-1] == 2 * MOST_WAITING
-    assert [data for _, data in log] == sent
+    assert [name for name, _ in log] == [str(number) for number in range(2 * MOST_WAITING + 5)]
 
 
 async def test_flush_sends_what_waits_unless_its_peer_is_gone() -> None:

@@ -106,7 +106,18 @@ class _Stream:
         tail: how the stream ends so far.
     """
 
-    __slots__ = ("_clock", "_last_at", "_outcome", "_ping", "_ping_s", "_response", "_usage", "over", "tail")
+    __slots__ = (
+        "_clock",
+        "_last_at",
+        "_message",
+        "_outcome",
+        "_ping",
+        "_ping_s",
+        "_response",
+        "_usage",
+        "over",
+        "tail",
+    )
 
     def __init__(
         self, answer: Answer, response: Response, outcome: Outcome, first: bytes, ping_s: float | None
@@ -114,6 +125,7 @@ class _Stream:
         self._outcome = outcome
         self._usage = outcome.usage = UsageWatch()
         self._response = response
+        self._message = answer.message
         self.tail = b""
         loop = asyncio.get_running_loop()
         self.over: asyncio.Future[BaseException | None] = loop.create_future()
@@ -127,8 +139,11 @@ class _Stream:
         answer.pour(self, timeouts.idle_s, outcome.started + timeouts.total_s)
 
     def write(self, data: bytes) -> None:
-        """Pass on the next piece."""
-        self._response.write(data)
+        """Pass on the next piece; the last one together with the end."""
+        if self._message.is_complete:
+            self._response.end(data)
+        else:
+            self._response.write(data)
         now = self._clock()
         if now - self._last_at > STALL_S:
             self._outcome.stalls += 1
@@ -163,7 +178,7 @@ class _Stream:
 
     def close(self, error: BaseException | None) -> None:
         """Pass on the end, at once."""
-        if error is None:
+        if error is None and not self._response.is_complete:
             self._response.end()
         if not self.over.done():
             self.over.set_result(error)

@@ -133,9 +133,16 @@ class Response:
         else:
             self._outbox.writelines(self._transport, (b"%x\r\n" % len(data), data, b"\r\n"))
 
-    def end(self) -> None:
-        """Say that the answer is complete."""
-        if self._is_chunked:
+    def end(self, last: bytes = b"") -> None:
+        """Send the last piece, if there is one left, and say that the answer is complete."""
+        if not self._is_chunked:
+            if last:
+                self._outbox.write(self._transport, last)
+        elif last and len(last) <= _JOINED_BYTES:
+            self._outbox.write(self._transport, _chunk(last) + _LAST_CHUNK)
+        else:
+            if last:
+                self.write(last)
             self._outbox.write(self._transport, _LAST_CHUNK)
         self.is_complete = True
 

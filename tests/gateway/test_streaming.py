@@ -51,6 +51,30 @@ async def test_head_and_chunks_pass_at_once(behind: Setup, http: aiohttp.ClientS
         assert await response.content.readany() == b""
 
 
+@pytest.mark.parametrize("framing", ["chunks", "length"])
+@pytest.mark.parametrize("size", [9, 16 * 1024, 16 * 1024 + 1, 200_000])
+async def test_the_last_piece_may_come_with_the_end(
+    size: int, framing: str, behind: Setup, http: aiohttp.ClientSession
+) -> None:
+    """An answer that comes to its end with its last piece, however large, arrives whole, and so does the next one."""
+    last = bytes(range(256)) * (size // 256) + b"." * (size % 256)
+    head_seen = asyncio.Semaphore(0)
+
+    async def script(connection: Connection) -> None:
+        if framing == "length":
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        else:
+            await connection.send(EVENTS)
+        await head_seen.acquire()
+        await connection.send(last if framing == "length" else b"%x\r\n%b\r\n0\r\n\r\n" % (size, last))
+
+    proxy = await behind(script)
+    for _ in range(2):
+        async with asyncio.timeout(10), http.post(url(proxy, "/v1/chat/completions"), json=ASK) as response:
+            head_seen.release()
+            assert await response.read() == last
+
+
 async def test_client_that_leaves_closes_the_provider(behind: Setup, http: aiohttp.ClientSession) -> None:
     """A client that goes away, before the head or in mid-stream, ends the provider's work within a second."""
     left: asyncio.Queue[str] = asyncio.Queue()
