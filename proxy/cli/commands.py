@@ -2,34 +2,54 @@
 
 import logging
 import sys
+from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
 
 from proxy import __version__
-from proxy.cli.check import check
-from proxy.cli.events import events
-from proxy.cli.history import history, rollback
-from proxy.cli.preflight import preflight
-from proxy.cli.providers import drain, providers, restore
-from proxy.cli.rehearse import rehearse
-from proxy.cli.reload import reload
-from proxy.cli.requests import requests
-from proxy.cli.resolve import resolve
-from proxy.cli.routes import routes
 from proxy.cli.server_import import importing_a_server
 from proxy.cli.settings import CONFIG_FILE, listening_at, load, load_or_exit
-from proxy.cli.shadow import shadow
-from proxy.cli.shift import shift
-from proxy.cli.status import status
-from proxy.cli.token import token
 from proxy.config import Address, Settings
+
+# Imported once one is asked for, or listed: the server needs none of them. Each with the module here that it is in.
+_COMMANDS: Final = {
+    "check": "check",
+    "drain": "providers",
+    "events": "events",
+    "history": "history",
+    "preflight": "preflight",
+    "providers": "providers",
+    "rehearse": "rehearse",
+    "reload": "reload",
+    "requests": "requests",
+    "resolve": "resolve",
+    "restore": "providers",
+    "rollback": "history",
+    "routes": "routes",
+    "shadow": "shadow",
+    "shift": "shift",
+    "status": "status",
+    "token": "token",
+}
 
 
 class _Program(click.Group):
     """All commands; what they are given is text."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, as `--help` lists them."""
+        return sorted([*super().list_commands(ctx), *_COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name; None if there is none."""
+        if (module := _COMMANDS.get(cmd_name)) is None:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(f"proxy.cli.{module}"), cmd_name)
+        return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse bytes that are no text in the terminal's encoding: no name is made of them."""
@@ -95,25 +115,3 @@ def demo(listen: str) -> None:
     from proxy import demo as room  # noqa: PLC0415 - the server, only where one is run
 
     sys.exit(room.demo(str(address)))
-
-
-for command in (
-    check,
-    reload,
-    rehearse,
-    routes,
-    resolve,
-    history,
-    rollback,
-    providers,
-    drain,
-    restore,
-    shift,
-    shadow,
-    preflight,
-    requests,
-    events,
-    status,
-    token,
-):
-    main.add_command(command)

@@ -23,9 +23,11 @@ def commands(document: str) -> list[str]:
 def parse(arguments: list[str]) -> None:
     """Read a command line as click does, without running anything; raises what it refuses."""
     command: click.Command = main
-    while isinstance(command, click.Group) and arguments and arguments[0] in command.commands:
-        command = command.commands[arguments[0]]
-        arguments = arguments[1:]
+    while isinstance(command, click.Group) and arguments:
+        found = command.get_command(click.Context(command), arguments[0])
+        if found is None:
+            break
+        command, arguments = found, arguments[1:]
     assert not isinstance(command, click.Group) or arguments in ([], ["--help"])
     if "--help" not in arguments and not isinstance(command, click.Group):
         command.make_context(command.name, arguments).close()

@@ -46,3 +46,13 @@ async def test_authorities_are_not_read_by_the_import(tmp_path: Path) -> None:
     out, _ = await process.communicate()
 
     assert out.split() == [b"0", b"1"]
+
+
+async def test_a_start_imports_no_other_command() -> None:
+    """They are imported once they are asked for."""
+    said = "import sys; from proxy.cli import main; print(*(name for name in sys.modules if 'proxy.cli.' in name))"
+    process = await create_subprocess_exec(sys.executable, "-c", said, stdout=PIPE)
+    out, _ = await process.communicate()
+
+    assert {b"proxy.cli.commands", b"proxy.cli.settings"} <= {*out.split()}
+    assert not {b"proxy.cli.routes", b"proxy.cli.check", b"proxy.cli.status"} & {*out.split()}
