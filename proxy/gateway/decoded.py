@@ -24,8 +24,7 @@ class DecodedPieces:
     """
 
     def __init__(self, request: Request, limits: Server) -> None:
-        if (request.content_length or 0) > limits.max_body_bytes:
-            raise too_large(limits)
+        _check_length(request, limits)
         self._request = request
         self._limits = limits
         self._decoder = ContentDecoder(request.head.text(b"content-encoding"))
@@ -52,11 +51,16 @@ class DecodedPieces:
 
 async def read_whole(request: Request, limits: Server) -> Document:
     """All of the body; raises what reading its pieces does."""
-    pieces = DecodedPieces(request, limits)
-    is_large = request.content_length is not None and request.content_length >= _LARGE_BYTES
-    if is_large and b"content-encoding" not in request.head.values:
+    if (request.content_length or 0) >= _LARGE_BYTES and b"content-encoding" not in request.head.values:
+        _check_length(request, limits)
         return await request.read_whole(limits.client_idle_s)
-    return b"".join([piece async for piece in pieces])
+    return b"".join([piece async for piece in DecodedPieces(request, limits)])
+
+
+def _check_length(request: Request, limits: Server) -> None:
+    """Refuse a body that is announced as too large, before any of it is read."""
+    if (request.content_length or 0) > limits.max_body_bytes:
+        raise too_large(limits)
 
 
 def too_large(limits: Server) -> PayloadTooLargeError:
