@@ -6,8 +6,8 @@ from typing import Final
 
 # A bound on how late the first of them can be; the number is a guess that no measurement has contradicted.
 MOST_WAITING: Final = 32
-# Beyond this a copy costs more than a write.
-_JOINED_BYTES: Final = 16 * 1024
+# Up to here one copy is cheaper than handing the kernel several buffers.
+JOINED_BYTES: Final = 16 * 1024
 
 
 class Outbox:
@@ -23,21 +23,19 @@ class Outbox:
         loop: the event loop whose turns count.
     """
 
-    __slots__ = ("_first", "_is_busy", "_is_collecting", "_loop", "_waiting", "_was_busy")
+    __slots__ = ("_first", "_is_busy", "_loop", "_waiting", "_was_busy")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._is_collecting = self._was_busy = False
         # In this turn: who was written to at first, whether others were as well, and what still waits.
         self._first: asyncio.Transport | None = None
-        self._is_busy = False
+        self._is_busy = self._was_busy = False
         self._waiting: list[tuple[asyncio.Transport, bytes]] = []
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None:
         """Send `data`, in this turn or at the beginning of the next; what is written here stays in order."""
         waiting = self._waiting
-        if not self._is_collecting:
-            self._is_collecting = True
+        if self._first is None:
             self._first = transport
             self._loop.call_soon(self._end_turn)
             waiting.append((transport, data))
@@ -48,7 +46,7 @@ class Outbox:
             self._is_busy = True
         if waiting:
             last, before = waiting[-1]
-            if last is transport and len(before) + len(data) <= _JOINED_BYTES:
+            if last is transport and len(before) + len(data) <= JOINED_BYTES:
                 waiting[-1] = (transport, before + data)
                 return
         waiting.append((transport, data))
@@ -74,4 +72,4 @@ class Outbox:
         self.flush()
         self._first = None
         self._was_busy = self._is_busy
-        self._is_collecting = self._is_busy = False
+        self._is_busy = False

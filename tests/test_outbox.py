@@ -2,7 +2,7 @@
 
 import asyncio
 
-from proxy.outbox import MOST_WAITING, Outbox
+from proxy.outbox import JOINED_BYTES, MOST_WAITING, Outbox
 
 
 class Recorder(asyncio.Transport):
@@ -74,7 +74,7 @@ async def test_what_waits_for_one_peer_becomes_one_write() -> None:
     log: list[tuple[str, bytes]] = []
     outbox = Outbox(asyncio.get_running_loop())
     a, b = Recorder(log, "a"), Recorder(log, "b")
-    large = b"x" * 16 * 1024
+    large = b"x" * JOINED_BYTES
     for peer, data in ((b, b"1"), (a, b"1"), (a, b"2"), (a, large), (a, b"3"), (b, b"2"), (b, b"3"), (a, b"4")):
         outbox.write(peer, data)
     await turn()

@@ -16,7 +16,7 @@ from typing import Protocol as Interface
 
 from proxy.errors import MethodNotAllowedError, Protocol, ProxyError, error_body
 from proxy.gateway.request import Request
-from proxy.outbox import Outbox
+from proxy.outbox import JOINED_BYTES, Outbox
 
 _CLOSE_END: Final = b"Connection: close\r\n\r\n"
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
@@ -24,8 +24,6 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 _BODILESS: Final = frozenset({204, 304})
 # SO_LINGER, on, for no time: a closed connection is reset.
 _RESET: Final = struct.pack("ii", 1, 0)
-# Up to here one copy is cheaper than handing the kernel several buffers.
-_JOINED_BYTES: Final = 16 * 1024
 
 
 def _chunk(data: bytes) -> bytes:
@@ -96,7 +94,7 @@ class Response:
         if self._request.method == "HEAD":
             body = b""
         self.is_complete = True
-        if len(body) <= _JOINED_BYTES:
+        if len(body) <= JOINED_BYTES:
             self._outbox.write(self._transport, head + body)
         else:
             self._outbox.writelines(self._transport, (head, body))
@@ -117,7 +115,7 @@ class Response:
             else:
                 self.is_last = True
         head = self._head(status, reason, lines, framing)
-        if first and len(first) <= _JOINED_BYTES:
+        if first and len(first) <= JOINED_BYTES:
             self._outbox.write(self._transport, head + (_chunk(first) if self._is_chunked else first))
             return
         self._outbox.write(self._transport, head)
@@ -126,24 +124,11 @@ class Response:
 
     def write(self, data: bytes) -> None:
         """Send the next piece, which is not empty."""
-        if not self._is_chunked:
-            self._outbox.write(self._transport, data)
-        elif len(data) <= _JOINED_BYTES:
-            self._outbox.write(self._transport, _chunk(data))
-        else:
-            self._outbox.writelines(self._transport, (b"%x\r\n" % len(data), data, b"\r\n"))
+        self._send(data, b"")
 
     def end(self, last: bytes = b"") -> None:
         """Send the last piece, if there is one left, and say that the answer is complete."""
-        if not self._is_chunked:
-            if last:
-                self._outbox.write(self._transport, last)
-        elif last and len(last) <= _JOINED_BYTES:
-            self._outbox.write(self._transport, _chunk(last) + _LAST_CHUNK)
-        else:
-            if last:
-                self.write(last)
-            self._outbox.write(self._transport, _LAST_CHUNK)
+        self._send(last, _LAST_CHUNK)
         self.is_complete = True
 
     def raw(self, data: bytes) -> None:
@@ -186,6 +171,16 @@ class Response:
         # A body that is still coming would have to be read before another request can be.
         self.stays_open = stays_open = request.keep_alive and request.is_complete and not self.is_last
         return stays_open
+
+    def _send(self, data: bytes, last_chunk: bytes) -> None:
+        """Send a piece, which may be empty if it is the last, and behind it what ends the answer if that is chunked."""
+        if not self._is_chunked:
+            if data:
+                self._outbox.write(self._transport, data)
+        elif len(data) > JOINED_BYTES:
+            self._outbox.writelines(self._transport, (b"%x\r\n" % len(data), data, b"\r\n" + last_chunk))
+        else:
+            self._outbox.write(self._transport, _chunk(data) + last_chunk if data else last_chunk)
 
     def _head(self, status: int, reason: bytes, lines: bytes, framing: bytes) -> bytes:
         self.has_begun = True

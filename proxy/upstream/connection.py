@@ -11,15 +11,13 @@ from math import inf
 from typing import Final, cast
 
 from proxy.deadline import Deadline
-from proxy.outbox import Outbox
+from proxy.outbox import JOINED_BYTES, Outbox
 from proxy.upstream.broken import BrokenError, Phase, SilenceError
 from proxy.upstream.parser import AnswerParser, InvalidAnswerError
 from proxy.upstream.requests import Payload, Sink
 
 # What may wait here for its sink before reading from the provider pauses.
 _BUFFER_BYTES: Final = 128 * 1024
-# Up to here one copy is cheaper than handing the kernel several buffers.
-_JOINED_BYTES: Final = 16 * 1024
 
 
 class Connection(asyncio.Protocol):
@@ -87,7 +85,7 @@ class Connection(asyncio.Protocol):
             transport.write(head)
             self._is_sending = True
             self._sender = self._loop.create_task(self._send(body, chunked=length is None))
-        elif length is not None and length <= _JOINED_BYTES:
+        elif length is not None and length <= JOINED_BYTES:
             outbox.write(transport, b"".join((head, *body)))
         else:
             transport.writelines((head, *body))
